@@ -1,0 +1,118 @@
+"""Examples without state: the same (task, seed, role) gives the same examples everywhere.
+
+The stream is cut into blocks of a fixed size; block i is drawn by a generator keyed by
+(task, seed, role, i), and any batch is a slice of blocks. So a batch depends on neither the
+process, nor the batch size, nor what was read before. A training stream redraws, inside its
+block, every example whose input stands in an evaluation set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Literal
+
+import numpy as np
+
+from harness.foundation.config import identity
+from harness.foundation.errors import HarnessError
+from harness.foundation.seeding import generator, short_hash
+from tasks.base import Batch, Task
+
+Role = Literal["train", "selection", "validation", "test"]
+
+MAX_REDRAWS = 50  # per block, before a task counts as too small
+
+
+class Stream:
+    """An endless, reproducible sequence of examples of one task.
+
+    task: the distribution. seed: a number or a name. role: what the examples are for.
+    exclude: hashes of inputs that must not occur (see `input_hashes`).
+    """
+
+    def __init__(
+        self, task: Task, seed: int | str, role: Role, *, exclude: np.ndarray | None = None
+    ):
+        self.task, self.seed, self.role = task, seed, role
+        self.exclude = None if exclude is None or task.too_small_to_hold_out else exclude
+        self._read = lru_cache(maxsize=2)(self._draw_block)
+
+    @cached_property
+    def block_size(self) -> int:
+        """Examples a block: up to 1,024, fewer where inputs are long; fixed by the task."""
+        return max(16, min(1024, 2**20 // self.task.input_length))
+
+    @cached_property
+    def _task_key(self) -> str:
+        return short_hash(identity(self.task))
+
+    def take(self, start: int, n: int) -> Batch:
+        """Examples start .. start + n - 1."""
+        parts, end = [], start + n
+        while start < end:
+            block, offset = divmod(start, self.block_size)
+            count = min(end - start, self.block_size - offset)
+            parts.append(self._read(block)[offset : offset + count])
+            start += count
+        return _concatenate(parts)
+
+    def _draw_block(self, block: int) -> Batch:
+        rng = generator(self._task_key, self.seed, self.role, block)
+        batch = self.task.sample(rng, self.block_size)
+        if self.exclude is None:
+            return batch
+        for _ in range(MAX_REDRAWS):
+            held_out = np.flatnonzero(np.isin(input_hashes(batch.inputs), self.exclude))
+            if not len(held_out):
+                return batch
+            fresh = self.task.sample(rng, len(held_out))
+            for array, new in zip(_arrays(batch), _arrays(fresh), strict=True):
+                array[held_out] = new
+        raise HarnessError(
+            f"{self.task.name} has so few different inputs that training examples cannot be kept "
+            f"apart from the evaluation sets ({len(held_out)} of {self.block_size} still collide "
+            f"after {MAX_REDRAWS} redraws)",
+            fix="make the task larger, or evaluate on fewer examples",
+        )
+
+
+def held_out_hashes(task: Task, sizes: dict[Role, int], seed: int | str) -> np.ndarray:
+    """Sorted hashes of all inputs in the evaluation sets of these sizes."""
+    parts = [
+        input_hashes(Stream(task, seed, role).take(0, size).inputs)
+        for role, size in sorted(sizes.items())
+    ]
+    return np.unique(np.concatenate(parts))
+
+
+def input_hashes(inputs: np.ndarray) -> np.ndarray:
+    """(n,) uint64 hashes of the rows of inputs (n, ...).
+
+    A sum of words times random odd numbers, modulo 2^64. Two different inputs collide with
+    probability 2^-63; the price of a collision is one needlessly redrawn example.
+    """
+    words = np.ascontiguousarray(inputs).reshape(len(inputs), -1)
+    words = words.view(np.uint32 if words.dtype.itemsize == 4 else np.uint64).astype(np.uint64)
+    weights = _weights(words.shape[1])
+    return (words * weights).sum(axis=1, dtype=np.uint64)
+
+
+@lru_cache(maxsize=8)
+def _weights(length: int) -> np.ndarray:
+    rng = generator("input hash", length)
+    return rng.integers(0, 2**64, size=length, dtype=np.uint64) | np.uint64(1)
+
+
+def _arrays(batch: Batch) -> list[np.ndarray]:
+    return [batch.inputs, batch.targets, *(batch.info[key] for key in sorted(batch.info))]
+
+
+def _concatenate(parts: Sequence[Batch]) -> Batch:
+    if len(parts) == 1:
+        return parts[0]
+    return Batch(
+        np.concatenate([part.inputs for part in parts]),
+        np.concatenate([part.targets for part in parts]),
+        {key: np.concatenate([part.info[key] for part in parts]) for key in parts[0].info},
+    )
