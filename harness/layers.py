@@ -1,0 +1,224 @@
+"""The layers that models and mixers are made of; each also works on a stack of members.
+
+Members are runs that are trained together. A stacked parameter has one leading dimension more
+than its module declares, the activations likewise, and nothing else changes as long as code
+indexes from the right:
+
+    alone:    weight (E, D)      x (B, L, D)
+    stacked:  weight (S, E, D)   x (S, B, L, D)
+
+So the rule for writing a module: declare parameters with `parameter`, use negative dimensions,
+and lift a per-channel parameter with `per_channel` before it meets activations. Each parameter
+carries a `Recipe`: how it is initialised and how the optimiser treats it.
+
+Dimensions: S members, B batch, L length, D width, E output width, K taps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Init = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+Kind = Literal["own", "projection", "residual", "bias", "embedding"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a parameter starts and learns.
+
+    init: draws the values. kind: what `model.init` may do with it; "own" is never touched.
+    lr_scale: multiplies the learning rate. lr_max: caps the product. decay: weight decay or not.
+    """
+
+    init: Init
+    kind: Kind = "own"
+    lr_scale: float = 1.0
+    lr_max: float = math.inf
+    decay: bool = True
+
+
+def parameter(shape: tuple[int, ...], recipe: Recipe) -> nn.Parameter:
+    """A parameter that knows its recipe; its values are set by `initialise`."""
+    value = nn.Parameter(torch.empty(shape))
+    value.recipe = recipe
+    return value
+
+
+def uniform(bound: float) -> Init:
+    """Values between -bound and bound."""
+    return lambda rng, shape: rng.uniform(-bound, bound, shape)
+
+
+def normal(std: float) -> Init:
+    """Normal values around zero."""
+    return lambda rng, shape: std * rng.standard_normal(shape)
+
+
+def constant(value: float | np.ndarray) -> Init:
+    """The same value, or the same array, for every seed."""
+    return lambda rng, shape: np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
+
+
+def per_channel(value: Tensor) -> Tensor:
+    """(..., D) -> (..., 1, 1, D), which broadcasts against activations (..., B, L, D)."""
+    return value.unsqueeze(-2).unsqueeze(-2)
+
+
+class Linear(nn.Module):
+    """y = x W^T + b over the last dimension, initialised as torch.nn.Linear is.
+
+    kind: "projection", "residual" for the last map before a residual sum, "own" for one whose
+    initialisation belongs to its mixer. init: values of the weight where not torch's.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool = True,
+        kind: Kind = "projection",
+        init: Init | None = None,
+        decay: bool = True,
+    ):
+        super().__init__()
+        bound = 1 / math.sqrt(inputs)
+        recipe = Recipe(init or uniform(bound), kind, decay=decay)
+        self.weight = parameter((outputs, inputs), recipe)
+        own_bias: Kind = "own" if kind == "own" else "bias"
+        self.bias = (
+            parameter((outputs,), Recipe(uniform(bound), own_bias, decay=False)) if bias else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight, self.bias)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x (..., D), weight (E, D): (..., E). Stacked: x (S, ..., D), weight (S, E, D)."""
+    if weight.ndim == 2:
+        return F.linear(x, weight, bias)
+    rows = x.reshape(len(x), -1, x.shape[-1])
+    if bias is None:
+        out = torch.bmm(rows, weight.mT)
+    else:
+        out = torch.baddbmm(bias.unsqueeze(-2), rows, weight.mT)
+    return out.view(*x.shape[:-1], -1)
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation over the last dimension, with scale and offset; x (..., B, L, D)."""
+
+    def __init__(self, width: int, *, eps: float = 1e-5):
+        super().__init__()
+        self.eps = eps
+        self.weight = parameter((width,), Recipe(constant(1.0), decay=False))
+        self.bias = parameter((width,), Recipe(constant(0.0), decay=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.weight.ndim == 1:
+            return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+        normed = F.layer_norm(x, x.shape[-1:], eps=self.eps)
+        return torch.addcmul(per_channel(self.bias), normed, per_channel(self.weight))
+
+
+class Embedding(nn.Module):
+    """Rows of a table: tokens (..., B, L) -> (..., B, L, D). std: initial scale, normal."""
+
+    def __init__(self, num: int, width: int, *, std: float):
+        super().__init__()
+        self.weight = parameter((num, width), Recipe(normal(std), "embedding", decay=False))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if self.weight.ndim == 2:
+            return F.embedding(tokens, self.weight)
+        members, num = self.weight.shape[:2]
+        offset = num * torch.arange(members, device=tokens.device)
+        return F.embedding(tokens + offset.view(-1, 1, 1), self.weight.flatten(0, 1))
+
+
+class ShortConv(nn.Module):
+    """Depthwise convolution over positions, K taps: x (..., B, L, D) -> (..., B, L, D).
+
+    y[t] = sum_k w[:, k] x[t + k - past], as torch.nn.Conv1d counts taps. past = K - 1 (the
+    default) is causal, (K - 1) // 2 is centred. Beyond the ends x counts as zero.
+    The weight is (D, K), initialised as torch.nn.Conv1d's.
+    """
+
+    def __init__(self, width: int, taps: int, *, past: int | None = None, bias: bool = True):
+        super().__init__()
+        self.past = taps - 1 if past is None else past
+        bound = 1 / math.sqrt(taps)
+        self.weight = parameter((width, taps), Recipe(uniform(bound)))
+        self.bias = parameter((width,), Recipe(uniform(bound), decay=False)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = depthwise_conv(x, self.weight, self.past)
+        return y if self.bias is None else y + per_channel(self.bias)
+
+
+def depthwise_conv(x: Tensor, weight: Tensor, past: int) -> Tensor:
+    """Zero-padded depthwise correlation by shifted multiply-adds; see `ShortConv`.
+
+    x (..., B, L, D) real or complex, weight (..., D, K). An own backward keeps it at one
+    temporary a tap: at K = 3 to 5 several times faster than torch's grouped convolution on a CPU.
+    """
+    return _DepthwiseConv.apply(x, weight, past)
+
+
+class _DepthwiseConv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, past: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.past = past
+        return _shifted_sum(x, weight, past)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        x, weight = ctx.saved_tensors
+        grad_x = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            taps = weight.shape[-1]
+            grad_x = _shifted_sum(grad, weight.flip(-1), taps - 1 - ctx.past)
+        if ctx.needs_input_grad[1]:
+            columns = []
+            for tap in range(weight.shape[-1]):
+                to, source = _overlap(x.shape[-2], tap - ctx.past)
+                product = grad[..., to, :] * x[..., source, :].conj()
+                columns.append((product.real if x.is_complex() else product).sum((-3, -2)))
+            grad_weight = torch.stack(columns, dim=-1)
+        return grad_x, grad_weight, None
+
+
+def _shifted_sum(x: Tensor, weight: Tensor, past: int) -> Tensor:
+    """sum_k weight[..., k] * x shifted by k - past, zero beyond the ends."""
+    taps = per_channel(weight.movedim(-1, 0).contiguous())
+    out = x * taps[past] if past < len(taps) else torch.zeros_like(x)
+    for tap in range(len(taps)):
+        if tap != past:
+            to, source = _overlap(x.shape[-2], tap - past)
+            out[..., to, :].addcmul_(x[..., source, :], taps[tap])
+    return out
+
+
+def _overlap(length: int, shift: int) -> tuple[slice, slice]:
+    """Positions t (to) and t + shift (source) that both lie in 0 .. length - 1."""
+    shift = max(-length, min(length, shift))
+    if shift >= 0:
+        return slice(0, length - shift), slice(shift, length)
+    return slice(-shift, length), slice(0, length + shift)
+
+
+def initialise(model: nn.Module, draw: Callable[[str], np.random.Generator]) -> None:
+    """Sets every parameter from its recipe, with the generator `draw(name)` for each name."""
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            value.copy_(torch.from_numpy(value.recipe.init(draw(name), tuple(value.shape)).copy()))

@@ -1,0 +1,64 @@
+"""What a mixer is: a configuration that builds a sequence operator (B, L, D) -> (B, L, D).
+
+A new mixer is one file: a frozen configuration with the methods below, registered by name, and
+a module written in the style of `harness.layers` (parameters may have a leading member
+dimension, so dimensions are counted from the right).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from harness.foundation.config import Component
+from harness.foundation.registry import Registry
+
+Regime = Literal["causal", "bidirectional"]
+State = dict[str, Tensor] | None
+
+MIXERS: Registry[Mixer] = Registry("mixer")
+register = MIXERS.register
+
+
+class Mixer(Component):
+    """Base of all mixers; subclasses declare their options as fields.
+
+    Class attributes
+        summary: one line for `orchid list`.
+        source: the paper and the equation.
+    """
+
+    summary: ClassVar[str]
+    source: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def regime(self) -> Regime:
+        """causal: output t depends on inputs up to t alone. Tested by perturbation."""
+
+    def check(self, width: int, length: int) -> None:
+        """Raises ValueError, with the broken rule in numbers, where it cannot be built."""
+
+    @abstractmethod
+    def build(self, width: int, length: int) -> nn.Module:
+        """The operator: forward(x, state) -> (y, state), x and y (..., B, L, D).
+
+        state passes from layer to layer; most mixers hand it on untouched. Parameters are not
+        initialised yet (`mixers.build` does both).
+        """
+
+    @abstractmethod
+    def flops_per_token(self, width: int, length: int) -> float:
+        """FLOPs of one forward pass per token, a multiply-add counted as two."""
+
+    @abstractmethod
+    def state_size(self, width: int, length: int) -> int:
+        """Numbers that must be kept of a sequence of this length to answer at its end."""
+
+
+def fft_flops(length: int) -> float:
+    """FLOPs of one real transform of this length: half the customary 5 n log2 n."""
+    return 2.5 * length * math.log2(max(2, length))
