@@ -1,0 +1,144 @@
+"""The model around a mixer: embedding -> blocks -> readout at the scored positions.
+
+    x = embedding(tokens) (+ positions)
+    block: x = x + mixer(short_conv(norm(x)));  x = x + channel_mixer(norm(x))
+    logits = readout(norm(x)) at the scored positions alone
+
+Dimensions: S members (a leading dimension, there only when stacked), B batch, L length,
+D width, Q scored positions, V classes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.layers import (
+    Embedding,
+    LayerNorm,
+    Linear,
+    Recipe,
+    ShortConv,
+    constant,
+    linear,
+    normal,
+    parameter,
+)
+from harness.mixers.base import State
+from harness.spec import ChannelMixer, RunSpec
+
+GPT2_STD = 0.02
+
+
+class Mlp(nn.Module):
+    """Linear, GELU, Linear; x (..., D) -> (..., D)."""
+
+    def __init__(self, width: int, hidden: int):
+        super().__init__()
+        self.up = Linear(width, hidden)
+        self.down = Linear(hidden, width, kind="residual")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(F.gelu(self.up(x)))
+
+
+class SwiGlu(nn.Module):
+    """Shazeer 2020, eq. 5: (SiLU(x W) * x V) W2; x (..., D) -> (..., D)."""
+
+    def __init__(self, width: int, hidden: int):
+        super().__init__()
+        self.gate = Linear(width, hidden, bias=False)
+        self.up = Linear(width, hidden, bias=False)
+        self.down = Linear(hidden, width, bias=False, kind="residual")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+class Block(nn.Module):
+    """One pre-norm block; the state passes through the mixer."""
+
+    def __init__(self, spec: RunSpec):
+        super().__init__()
+        model = spec.model
+        self.mixer_norm = LayerNorm(model.width)
+        self.short_conv = ShortConv(model.width, model.short_conv) if model.short_conv else None
+        self.mixer = model.mixer.module(model.width, spec.sequence_length)
+        self.channel_mixer = channel_mixer(model.channel_mixer, model.width)
+        self.channel_norm = LayerNorm(model.width) if self.channel_mixer is not None else None
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        y = self.mixer_norm(x)
+        if self.short_conv is not None:
+            y = self.short_conv(y)
+        y, state = self.mixer(y, state)
+        x = x + y
+        if self.channel_mixer is not None:
+            x = x + self.channel_mixer(self.channel_norm(x))
+        return x, state
+
+
+class Model(nn.Module):
+    """Tokens (S, B, L) to logits (S, B, Q, V); without the S for a model that is not stacked."""
+
+    def __init__(self, spec: RunSpec):
+        super().__init__()
+        model = spec.model
+        gpt2 = model.init != "torch"
+        std = model.embedding_std or (GPT2_STD if gpt2 else 1.0)
+        self.embedding = Embedding(spec.num_tokens, model.width, std=std)
+        self.positions = None
+        if model.positions == "learned":
+            recipe = Recipe(normal(std), "embedding", decay=False)
+            self.positions = parameter((spec.sequence_length, model.width), recipe)
+        self.blocks = nn.ModuleList(Block(spec) for _ in range(model.layers))
+        self.norm = LayerNorm(model.width)
+        self.num_outputs = spec.task.num_outputs
+        self.readout = None if model.tied else Linear(model.width, self.num_outputs)
+        self.pool = (model.pool or "mean") if spec.task.pooled else None
+        if gpt2:
+            _use_gpt2_initialisation(self, model.layers, mixers=model.init == "gpt2")
+
+    def forward(self, tokens: Tensor, scored: Tensor | None) -> Tensor:
+        """scored: (S, B, Q) positions whose logits are wanted; None wants all of them."""
+        x = self.embedding(tokens)
+        if self.positions is not None:
+            x = x + self.positions.unsqueeze(-3)
+        state: State = None
+        for block in self.blocks:
+            x, state = block(x, state)
+        if self.pool == "mean":
+            x = x.mean(dim=-2, keepdim=True)
+        elif scored is not None:
+            x = torch.take_along_dim(x, scored.unsqueeze(-1), dim=-2)
+        x = self.norm(x)
+        if self.readout is not None:
+            return self.readout(x)
+        return linear(x, self.embedding.weight[..., : self.num_outputs, :], None)
+
+
+def channel_mixer(spec: ChannelMixer, width: int) -> nn.Module | None:
+    """The channel mixer of a specification, or None."""
+    if spec.kind == "none":
+        return None
+    hidden = max(1, round(spec.ratio * width))
+    return Mlp(width, hidden) if spec.kind == "mlp" else SwiGlu(width, hidden)
+
+
+def _use_gpt2_initialisation(model: Model, layers: int, *, mixers: bool) -> None:
+    """Replaces the recipes of linear maps and biases; of the mixers' too where asked."""
+    residual = GPT2_STD / math.sqrt(2 * layers)
+    inits = {
+        "projection": normal(GPT2_STD),
+        "residual": normal(residual),
+        "bias": constant(0.0),
+    }
+    for name, value in model.named_parameters():
+        recipe: Recipe = value.recipe
+        if recipe.kind in inits and (mixers or ".mixer." not in name):
+            value.recipe = Recipe(
+                inits[recipe.kind], recipe.kind, recipe.lr_scale, recipe.lr_max, recipe.decay
+            )
