@@ -32,7 +32,7 @@ class ChannelMixer(Config):
 
     @model_validator(mode="after")
     def _no_inert_ratio(self) -> Self:
-        if self.kind == "none" and "ratio" in self.model_fields_set:
+        if self.kind == "none" and self.ratio != 4.0:
             raise ValueError("a channel mixer of kind none has no ratio")
         return self
 
@@ -103,7 +103,7 @@ class TrainSpec(Config):
             raise ValueError(
                 f"warmup_steps must be at most steps: {self.warmup_steps} > {self.steps}"
             )
-        if self.schedule == "constant" and "final_lr_fraction" in self.model_fields_set:
+        if self.schedule == "constant" and self.final_lr_fraction != 0.1:
             raise ValueError("final_lr_fraction has no effect on a constant schedule; remove it")
         if self.train_examples is not None and self.train_examples < self.batch_size:
             raise ValueError(

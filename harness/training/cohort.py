@@ -1,0 +1,232 @@
+"""Trains a cohort: runs that differ in seed, learning rate and weight decay only, as one program.
+
+On a CPU with one thread a member's numbers do not depend on its companions: not on how many
+there are, their order, or whether one of them is NaN. That holds because no operation reduces
+over the member dimension and every shape a member meets is fixed by its own specification.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from harness.foundation.errors import HarnessError
+from harness.foundation.plugins import source_digest
+from harness.spec import RunSpec
+from harness.training.data import CohortData, Examples, evaluation_batch, examples
+from harness.training.evaluation import Scores, breakdown, evaluate, loss_per_target
+from harness.training.events import Diverged, Event, Finished, Measured, Started
+from harness.training.optimiser import AdamW, clip, schedule_factor
+from harness.training.stack import Stack
+from tasks.base import IGNORE, Batch
+
+Emit = Callable[[Event], None]
+
+
+def train_cohort(specs: Sequence[RunSpec], emit: Emit, *, device: str = "cpu") -> None:
+    """Trains every run and emits its events.
+
+    Raises HarnessError if the runs are not one cohort, and whatever training raises.
+    """
+    if len({spec.cohort_key for spec in specs}) != 1:
+        raise HarnessError("runs of different shape cannot be trained as one cohort")
+    _Cohort(list(specs), emit, torch.device(device)).train()
+
+
+@dataclass
+class _Member:
+    """What is known of a run while it trains."""
+
+    spec: RunSpec
+    wall_s: float = 0.0
+    solved_in_a_row: int = 0
+    first_of_row: int | None = None
+    steps_to_solve: int | None = None
+    provenance: dict = field(default_factory=dict)
+
+    @property
+    def run_id(self) -> str:
+        return self.spec.run_id
+
+    def judge(self, step: int, accuracy: float) -> None:
+        """Counts evaluations in a row at the threshold."""
+        if self.steps_to_solve is not None:
+            return
+        if accuracy < self.spec.train.solve_threshold:
+            self.solved_in_a_row = 0
+            return
+        if self.solved_in_a_row == 0:
+            self.first_of_row = step
+        self.solved_in_a_row += 1
+        if self.solved_in_a_row >= self.spec.train.solve_patience:
+            self.steps_to_solve = self.first_of_row
+
+
+class _Cohort:
+    def __init__(self, specs: list[RunSpec], emit: Emit, device: torch.device):
+        self.spec, self.train_spec, self.emit, self.device = specs[0], specs[0].train, emit, device
+        for spec in specs:
+            emit(Started(spec.run_id))
+        self.members = [_Member(spec, provenance=_provenance(specs, device)) for spec in specs]
+        self.data = CohortData(specs)
+        self.stack = Stack(self.spec, [spec.seed_key for spec in specs], device)
+        self.optimiser = AdamW(
+            self.stack,
+            lr=[spec.train.lr for spec in specs],
+            weight_decay=[spec.train.weight_decay for spec in specs],
+            betas=self.train_spec.betas,
+        )
+        role = "selection" if self.spec.purpose == "selection" else "validation"
+        self.curve = self._evaluation_set(role, self.train_spec.validation_examples)[1]
+        self._reset_sums()
+
+    def train(self) -> None:
+        train, clock = self.train_spec, time.perf_counter()
+        for step in range(train.steps):
+            self._update(step)
+            done = step + 1
+            if done % train.eval_every == 0 or done == train.steps:
+                self._measure(done)
+                now = time.perf_counter()
+                for member in self.members:
+                    member.wall_s += (now - clock) / len(self.members)
+                clock = now
+                self._dismiss(done)
+                if not self.members:
+                    return
+
+    def _update(self, step: int) -> None:
+        batch = self.data.step(step).to(self.device)
+        self.stack.grads.zero_()
+        logits = self.stack.model(batch.tokens, batch.scored)
+        num_scored = (batch.targets != IGNORE).flatten(1).sum(1)
+        losses = loss_per_target(logits, batch.targets).flatten(1).sum(1) / num_scored
+        losses.sum().backward()
+        if self.train_spec.clip_norm is not None:
+            clip(self.stack, self.train_spec.clip_norm)
+        self.optimiser.step(self.stack, schedule_factor(self.train_spec, step))
+        losses = losses.detach()
+        self._loss_sum += losses
+        self._steps_summed += 1
+        finite = torch.isfinite(losses)
+        self._finite_steps += finite & (self._finite_steps == self._steps_summed - 1)
+
+    def _measure(self, step: int) -> None:
+        self._scores = self._evaluate(self.curve)
+        self._train_loss = (self._loss_sum / self._steps_summed).tolist()
+        self._num_finite = self._finite_steps.tolist()
+        for index, member in enumerate(self.members):
+            values = _values(self._scores, index)
+            if all(map(np.isfinite, values.values())) and np.isfinite(self._train_loss[index]):
+                train_values = {"loss": self._train_loss[index]}
+                self.emit(Measured(member.run_id, step, "train", train_values))
+                self.emit(Measured(member.run_id, step, self.curve_role, values))
+                member.judge(step, values["accuracy"])
+
+    def _dismiss(self, step: int) -> None:
+        """Lets the members go that diverged, were solved, or are at their last step."""
+        train, leaving = self.train_spec, []
+        for index, member in enumerate(self.members):
+            lost = self._num_finite[index] < self._steps_summed
+            if lost or not np.isfinite(self._scores.loss[index]):
+                first = step - self._steps_summed + self._num_finite[index]
+                leaving.append(index)
+                what = f"the training loss stopped being finite at step {first + 1}"
+                if not lost:
+                    what = f"the validation loss is not finite after step {step}"
+                self.emit(
+                    Diverged(member.run_id, first, member.wall_s, what, member.provenance)
+                )
+        ending = [
+            index
+            for index, member in enumerate(self.members)
+            if index not in leaving
+            and (
+                step == train.steps
+                or (train.stop_when_solved and member.steps_to_solve is not None)
+            )
+        ]
+        if ending:
+            self._finish(ending, step)
+        self._keep([i for i in range(len(self.members)) if i not in {*leaving, *ending}])
+        self._reset_sums()
+
+    def _finish(self, ending: list[int], step: int) -> None:
+        batch, data = self._evaluation_set("test", self.train_spec.test_examples)
+        scores = self._evaluate(data)
+        for index in ending:
+            member = self.members[index]
+            values = _values(scores, index)
+            if not all(map(np.isfinite, values.values())):
+                what = f"the test loss is not finite after step {step}"
+                self.emit(Diverged(member.run_id, step, member.wall_s, what, member.provenance))
+                continue
+            self.emit(Measured(member.run_id, step, "test", values))
+            slices = breakdown(scores.predictions[index], data, batch)
+            self.emit(
+                Finished(
+                    member.run_id,
+                    step,
+                    member.wall_s,
+                    member.steps_to_solve,
+                    slices,
+                    member.provenance,
+                )
+            )
+
+    def _keep(self, rows: list[int]) -> None:
+        if len(rows) == len(self.members):
+            return
+        self.members = [self.members[row] for row in rows]
+        if rows:
+            index = torch.tensor(rows, device=self.device)
+            self.stack.keep(index)
+            self.optimiser.keep(index)
+            self.data.keep(rows)
+
+    def _evaluation_set(self, role: str, size: int) -> tuple[Batch, Examples]:
+        """Scored at the answers alone, also where training scores every token."""
+        if role != "test":
+            self.curve_role = role
+        batch = evaluation_batch(self.spec, role, size)
+        form = "masked" if self.train_spec.loss == "masked" else "answers"
+        return batch, examples(self.spec, batch, form).to(self.device)
+
+    def _evaluate(self, data: Examples) -> Scores:
+        return evaluate(self.stack.model, len(self.members), data, self.train_spec.batch_size)
+
+    def _reset_sums(self) -> None:
+        count = len(self.members)
+        self._loss_sum = torch.zeros(count, device=self.device)
+        self._finite_steps = torch.zeros(count, dtype=torch.int64, device=self.device)
+        self._steps_summed = 0
+
+
+def _values(scores: Scores, member: int) -> dict[str, float]:
+    return {"loss": float(scores.loss[member]), "accuracy": float(scores.accuracy[member])}
+
+
+def _provenance(specs: list[RunSpec], device: torch.device) -> dict:
+    """What may move a number without being part of the question; see RunSpec for what is."""
+    spec = specs[0]
+    components = (spec.task, spec.model.mixer)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "device": f"{device.type} {name}".strip(),
+        "threads": torch.get_num_threads(),
+        "cohort_size": len(specs),
+        "cohort": [other.run_id for other in specs] if device.type != "cpu" else [],
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "plugins": {
+            f"{type(part).name} v{part.version}": digest
+            for part in components
+            if (digest := source_digest(type(part)))
+        },
+    }
