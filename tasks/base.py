@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.foundation.config import Component
+from harness.foundation.errors import HarnessError
 from harness.foundation.registry import Registry
 
 IGNORE = -100  # a target that is not scored
@@ -22,6 +23,8 @@ TASKS: Registry[Task] = Registry("task")
 register = TASKS.register
 
 Count = Annotated[int, Field(ge=1)]
+
+FEW_INPUTS = 10**5  # a task with fewer different inputs does not hold evaluation inputs out
 
 
 class Batch(NamedTuple):
@@ -134,11 +137,50 @@ class Task(Component):
         """How each token is written when an example is shown; num_tokens strings."""
         return [str(token) for token in range(self.num_tokens)]
 
+    @property
+    def output_names(self) -> list[str]:
+        """How each class is written; num_outputs strings."""
+        return self.token_names
+
 
 def accuracy(predictions: np.ndarray, batch: Batch) -> float:
     """Share of the scored positions that are predicted correctly."""
     scored = batch.scored
     return float((predictions == batch.targets)[scored].mean())
+
+
+def count_tokens(tokens: np.ndarray, num_tokens: int) -> np.ndarray:
+    """(n, num_tokens) how often each token occurs in each row of tokens (n, ...)."""
+    n = len(tokens)
+    flat = tokens.reshape(n, -1) + num_tokens * np.arange(n)[:, None]
+    return np.bincount(flat.ravel(), minlength=n * num_tokens).reshape(n, num_tokens)
+
+
+def last_occurrence(tokens: np.ndarray, position: int) -> np.ndarray:
+    """(n,) where the token that stands at this position of tokens (n, L) stood last before it.
+
+    The token must occur earlier; a row in which it does not gets position - 1.
+    """
+    same = tokens[:, :position][:, ::-1] == tokens[:, [position]]
+    return position - 1 - same.argmax(axis=1)
+
+
+def pick(tokens: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(n,) the token of each row of tokens (n, L) in that row's column."""
+    return np.take_along_axis(tokens, columns[:, None], axis=1)[:, 0]
+
+
+def change(tokens: np.ndarray, first: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Each token of first .. first + count - 1 becomes, uniformly, another one of them."""
+    step = rng.integers(1, count, size=tokens.shape)
+    return first + (tokens - first + step) % count
+
+
+def few_inputs(count: int) -> str:
+    """What `too_small_to_hold_out` says about a task with this many different inputs."""
+    if count >= FEW_INPUTS:
+        return ""
+    return f"there are only {count:,} different inputs (fewer than {FEW_INPUTS:,})"
 
 
 Form = Literal["answers", "all", "masked"]
@@ -154,6 +196,11 @@ def with_loss(task: Task, batch: Batch, form: Form) -> tuple[np.ndarray, np.ndar
     """
     if form == "answers":
         return batch.inputs, batch.targets
+    if not task.next_token:
+        raise HarnessError(
+            f"loss {form!r} needs a task whose targets are next tokens; {task.name} is not one",
+            fix="use the loss 'answers'",
+        )
     following = np.full_like(batch.targets, IGNORE)
     following[:, :-1] = batch.inputs[:, 1:]
     following = np.where(batch.scored, batch.targets, following)

@@ -36,7 +36,7 @@ class Stream:
     ):
         self.task, self.seed, self.role = task, seed, role
         self.exclude = None if exclude is None or task.too_small_to_hold_out else exclude
-        self._read = lru_cache(maxsize=2)(self._draw_block)
+        self._read = lru_cache(maxsize=2)(lambda block: _frozen(self._draw_block(block)))
 
     @cached_property
     def block_size(self) -> int:
@@ -48,14 +48,16 @@ class Stream:
         return short_hash(identity(self.task))
 
     def take(self, start: int, n: int) -> Batch:
-        """Examples start .. start + n - 1."""
+        """Examples start .. start + n - 1, in arrays that cannot be written to."""
+        if start < 0 or n < 1:
+            raise ValueError(f"take needs start >= 0 and n >= 1, got {start} and {n}")
         parts, end = [], start + n
         while start < end:
             block, offset = divmod(start, self.block_size)
             count = min(end - start, self.block_size - offset)
             parts.append(self._read(block)[offset : offset + count])
             start += count
-        return _concatenate(parts)
+        return _frozen(_concatenate(parts))
 
     def _draw_block(self, block: int) -> Batch:
         rng = generator(self._task_key, self.seed, self.role, block)
@@ -89,8 +91,8 @@ def held_out_hashes(task: Task, sizes: dict[Role, int], seed: int | str) -> np.n
 def input_hashes(inputs: np.ndarray) -> np.ndarray:
     """(n,) uint64 hashes of the rows of inputs (n, ...).
 
-    A sum of words times random odd numbers, modulo 2^64. Two different inputs collide with
-    probability 2^-63; the price of a collision is one needlessly redrawn example.
+    A sum of words times random odd numbers, modulo 2^64. Two inputs whose tokens are below 2^t
+    collide with probability 2^(t - 64) at most; a collision costs one redrawn example.
     """
     words = np.ascontiguousarray(inputs).reshape(len(inputs), -1)
     words = words.view(np.uint32 if words.dtype.itemsize == 4 else np.uint64).astype(np.uint64)
@@ -106,6 +108,12 @@ def _weights(length: int) -> np.ndarray:
 
 def _arrays(batch: Batch) -> list[np.ndarray]:
     return [batch.inputs, batch.targets, *(batch.info[key] for key in sorted(batch.info))]
+
+
+def _frozen(batch: Batch) -> Batch:
+    for array in _arrays(batch):
+        array.flags.writeable = False  # a slice of it would otherwise write into the cache
+    return batch
 
 
 def _concatenate(parts: Sequence[Batch]) -> Batch:
