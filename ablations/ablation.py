@@ -1,0 +1,578 @@
+"""An ablation: a question in YAML, expanded into arms and runs.
+
+    base                      what all arms share
+    factors                   what is compared; the grid is their product, less `exclude`
+    variants                  arms beside the grid; `cross: [factor]` crosses one with factors
+    nuisance                  what is tuned for each arm and never compared
+    seeds                     how many, for choosing nuisances and for the answer
+    scales                    named overrides of any of the above
+
+A dotted key sets one field; a mapping replaces a subtree. Every mistake in the file is reported
+at once, each with its line.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from harness.foundation import yaml
+from harness.foundation.config import Config, Path, identity, parse, to_data
+from harness.foundation.errors import HarnessError, Problem, did_you_mean
+from harness.foundation.seeding import short_hash
+from harness.spec import Purpose, RunSpec
+
+LIBRARY = FilePath(__file__).parent / "library"
+SCALES = ("smoke", "laptop", "paper")
+KEYS = (
+    "name", "question", "source", "base", "factors", "variants", "exclude", "nuisance", "seeds",
+    "metric", "baseline", "scales",
+)  # fmt: skip
+ROOTS = tuple(key for key in RunSpec.model_fields if key not in ("seed", "purpose"))
+
+Metric = Literal["accuracy", "loss", "steps_to_solve"]
+
+
+class Seeds(Config):
+    """selection: seeds that choose the nuisances. confirmation: fresh seeds for the answer."""
+
+    selection: int = Field(default=4, ge=0)
+    confirmation: int = Field(default=5, ge=1)
+
+
+class Arm(NamedTuple):
+    """One condition of the comparison.
+
+    spec: its runs, up to seed, purpose and nuisances. condition_id: hash of what is left.
+    """
+
+    label: str
+    levels: dict[str, str]
+    spec: RunSpec
+    condition_id: str
+
+
+class Run(NamedTuple):
+    """One training in the plan. nuisance: the setting's dotted keys and values."""
+
+    arm: Arm
+    spec: RunSpec
+    nuisance: dict[str, Any]
+
+
+class Setting(NamedTuple):
+    """A value for one dotted key, and where in the document it came from."""
+
+    path: Path
+    value: Any
+    origin: Path
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A checked ablation at one scale; `load` makes one.
+
+    text, file: the YAML it came from. overrides: `--set` as given.
+    """
+
+    name: str
+    question: str
+    source: dict[str, Any]
+    scale: str
+    metric: Metric
+    baseline: str | None
+    seeds: Seeds
+    factors: dict[str, list[str]]
+    arms: list[Arm]
+    nuisances: list[dict[str, Any]]
+    text: str
+    file: str
+    overrides: tuple[str, ...] = ()
+
+    @cached_property
+    def grid_id(self) -> str:
+        """Hash of what a selection of nuisances rests on besides the arm."""
+        return short_hash([self.nuisances, self.seeds.selection, self.metric])
+
+    @property
+    def needs_selection(self) -> bool:
+        return len(self.nuisances) > 1
+
+    def selection_runs(self) -> Iterator[Run]:
+        """Every nuisance setting of every arm on the selection seeds."""
+        if self.needs_selection:
+            for arm in self.arms:
+                for nuisance in self.nuisances:
+                    yield from self._runs(arm, nuisance, "selection", self.seeds.selection)
+
+    def confirmation_runs(self, chosen: Mapping[str, dict[str, Any]]) -> Iterator[Run]:
+        """The runs of the arms whose nuisances are chosen (by condition_id) or need no choice."""
+        for arm in self.arms:
+            nuisance = chosen.get(arm.condition_id) if self.needs_selection else self.nuisances[0]
+            if nuisance is not None:
+                yield from self._runs(arm, nuisance, "confirmation", self.seeds.confirmation)
+
+    def run(self, *, out: str | None = None, executor: str = "auto", **options):
+        """Runs what is missing and returns a summary; see `ablations.runner.run`."""
+        from ablations.runner import run
+
+        return run(self, out=out, executor=executor, **options)
+
+    def _runs(self, arm: Arm, nuisance: dict, purpose: Purpose, num: int) -> Iterator[Run]:
+        spec = with_nuisance(arm.spec, nuisance)
+        for seed in range(num):
+            yield Run(arm, spec.model_copy(update={"seed": seed, "purpose": purpose}), nuisance)
+
+
+def with_nuisance(spec: RunSpec, nuisance: Mapping[str, Any]) -> RunSpec:
+    """The specification with the nuisance's dotted keys set."""
+    data = to_data(spec)
+    for key, value in nuisance.items():
+        _set(data, tuple(key.split(".")), value)
+    return parse(RunSpec, data)
+
+
+def library() -> dict[str, FilePath]:
+    """The ablations that ship, by name."""
+    return {path.stem: path for path in sorted(LIBRARY.glob("*.yaml"))}
+
+
+def load(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> Ablation:
+    """An ablation by library name, path of a YAML file, or folder of an earlier run.
+
+    scale: which of the file's scales. overrides: `dotted.key=value`, set on base.
+    Raises HarnessError that lists every mistake.
+    """
+    path = FilePath(name)
+    if path.suffix in (".yaml", ".yml"):
+        return from_document(yaml.load_file(path), path.read_text(), scale, overrides)
+    if path.is_dir() and (path / "ledger.sqlite").exists():
+        from ablations.ledger import read_meta
+
+        meta = read_meta(path)
+        if overrides:
+            raise HarnessError(
+                "--set cannot change an output folder", where=name, fix="give the ablation's name"
+            )
+        document = yaml.load(meta["text"], meta["file"])
+        return from_document(document, meta["text"], meta["scale"], tuple(meta["overrides"]))
+    known = library()
+    if name not in known:
+        raise HarnessError(
+            f"no ablation {name!r}: not in the library, not a .yaml file, not an output folder",
+            fix=did_you_mean(name, known),
+        )
+    return from_document(yaml.load_file(known[name]), known[name].read_text(), scale, overrides)
+
+
+def from_document(
+    document: yaml.Document, text: str, scale: str, overrides: Sequence[str]
+) -> Ablation:
+    """Checks and expands a parsed file."""
+    return _Reader(document, text, scale, tuple(overrides)).read()
+
+
+class _Reader:
+    """Turns a document into an Ablation, collecting problems as it goes."""
+
+    def __init__(self, document: yaml.Document, text: str, scale: str, overrides: tuple[str, ...]):
+        self.document, self.text, self.scale, self.overrides = document, text, scale, overrides
+        self.problems: list[Problem] = []
+        self.origins: dict[str, Path] = {}  # top-level key -> where a scale has replaced it
+
+    def read(self) -> Ablation:
+        top = self._mapping(self.document.data, (), "an ablation")
+        self._unknown(top, KEYS, ())
+        self.top = self._at_scale(top)
+        self._stop_at_problems()
+        name = self._name()
+        question = self._text("question", required=True)
+        metric = self._choice("metric", ("accuracy", "loss", "steps_to_solve"), "accuracy")
+        seeds = self._seeds()
+        base = self._base()
+        factors = self._factors()
+        nuisances = self._nuisances()
+        self._stop_at_problems()
+        arms = self._arms(base, factors, nuisances)
+        self._stop_at_problems()
+        if len(nuisances) > 1 and seeds.selection == 0:
+            self._problem(("seeds",), "nuisances are to be chosen, but seeds.selection is 0")
+        baseline = self.top.get("baseline")
+        if baseline is not None and baseline not in [arm.label for arm in arms]:
+            self._problem(
+                ("baseline",),
+                f"no arm is called {baseline!r}",
+                did_you_mean(str(baseline), [arm.label for arm in arms]),
+            )
+        self._stop_at_problems()
+        return Ablation(
+            name=name,
+            question=question,
+            source=self.top.get("source") or {},
+            scale=self.scale,
+            metric=metric,
+            baseline=baseline,
+            seeds=seeds,
+            factors={key: list(levels) for key, levels in factors.items()},
+            arms=arms,
+            nuisances=nuisances,
+            text=self.text,
+            file=self.document.file,
+            overrides=self.overrides,
+        )
+
+    # -- the parts of the file ------------------------------------------------------------------
+
+    def _at_scale(self, top: dict) -> dict:
+        """The file with the overrides of the scale applied."""
+        scales = self._mapping(top.get("scales") or {}, ("scales",), "scales")
+        if not scales:
+            if self.scale not in SCALES:
+                self._problem((), f"the file has no scale {self.scale!r}", "it defines no scales")
+            return {key: value for key, value in top.items() if key != "scales"}
+        if self.scale not in scales:
+            self._problem(
+                ("scales",), f"there is no scale {self.scale!r}", did_you_mean(self.scale, scales)
+            )
+            return top
+        merged = copy.deepcopy({key: value for key, value in top.items() if key != "scales"})
+        place = ("scales", self.scale)
+        for key, value in self._mapping(scales[self.scale] or {}, place, "a scale").items():
+            path = tuple(key.split("."))
+            if path[0] not in KEYS or path[0] in ("name", "scales"):
+                self._unknown({path[0]: value}, [k for k in KEYS if k not in ("name", "scales")], place)
+                continue
+            _set(merged, path, value)
+            self.origins[key] = (*place, key)
+        return merged
+
+    def _name(self) -> str:
+        name = self._text("name", required=True)
+        if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            self._problem(
+                ("name",),
+                f"the name {name!r} would not do as a folder",
+                "use letters, digits, '-', '_' and '.' alone",
+            )
+        return name
+
+    def _seeds(self) -> Seeds:
+        try:
+            return parse(Seeds, self.top.get("seeds") or {}, where=self._where, path=("seeds",))
+        except HarnessError as error:
+            self.problems += error.problems
+            return Seeds()
+
+    def _base(self) -> list[Setting]:
+        base = self._mapping(self.top.get("base"), ("base",), "base")
+        self._unknown({key.split(".")[0]: None for key in base}, ROOTS, ("base",))
+        settings = [
+            Setting(tuple(key.split(".")), value, ("base", key)) for key, value in base.items()
+        ]
+        for override in self.overrides:
+            key, equals, text = override.partition("=")
+            path = tuple(key.strip().split("."))
+            if not equals or path[0] not in ROOTS:
+                self.problems.append(
+                    Problem(f"--set {override}: expected dotted.key=value, below one of {ROOTS}")
+                )
+                continue
+            value = yaml.scalar(text)
+            settings.append(Setting(path, value, (f"--set {key.strip()}",)))
+        return settings
+
+    def _factors(self) -> dict[str, dict[str, list[Setting]]]:
+        """Factor -> level label -> the settings it makes."""
+        factors = self._mapping(self.top.get("factors") or {}, ("factors",), "factors")
+        out: dict[str, dict[str, list[Setting]]] = {}
+        for factor, levels in factors.items():
+            place = ("factors", factor)
+            read = self._levels(factor, levels, place)
+            if len(read) < 2 and not self._has_problem_below(place):
+                self._problem(
+                    place,
+                    f"a factor needs at least two levels to vary something, got {len(read)}",
+                    "add a level, or move the value to base",
+                )
+            out[factor] = read
+            for override in self.overrides:
+                path = tuple(override.partition("=")[0].strip().split("."))
+                if any(
+                    _related(path, setting.path)
+                    for level in read.values()
+                    for setting in level
+                ):
+                    self.problems.append(
+                        Problem(
+                            f"--set {override}: {factor} varies that",
+                            self._where(place),
+                            "change the levels in the file, or set something else",
+                        )
+                    )
+        return out
+
+    def _levels(self, factor: str, levels: Any, place: Path) -> dict[str, list[Setting]]:
+        if isinstance(levels, list):
+            named = {_label(level): level for level in levels}
+            if len(named) < len(levels):
+                self._problem(place, "two levels are the same", "remove one of them")
+            places = [(*place, index) for index in range(len(levels))]
+        elif isinstance(levels, Mapping):
+            named, places = dict(levels), [(*place, label) for label in levels]
+        else:
+            self._problem(place, "a factor takes a list of values or a mapping of named levels")
+            return {}
+        out = {}
+        for (label, level), origin in zip(named.items(), places, strict=False):
+            settings = self._level(factor, level, origin)
+            if settings is not None:
+                out[label] = settings
+        return out
+
+    def _level(self, factor: str, level: Any, origin: Path) -> list[Setting] | None:
+        """A mapping of absolute dotted keys sets them all; any other value is the factor's."""
+        if isinstance(level, Mapping) and level and all(_is_absolute(key) for key in level):
+            return [
+                Setting(tuple(key.split(".")), value, (*origin, key))
+                for key, value in level.items()
+            ]
+        if not _is_absolute(factor):
+            self._problem(
+                origin,
+                f"the factor {factor!r} is no field, so each level must set fields: "
+                "{model.mixer: ..., train.steps: ...}",
+                f"fields begin with {', '.join(ROOTS)}",
+            )
+            return None
+        return [Setting(tuple(factor.split(".")), level, origin)]
+
+    def _nuisances(self) -> list[dict[str, Any]]:
+        nuisance = self._mapping(self.top.get("nuisance") or {}, ("nuisance",), "nuisance")
+        for key, values in nuisance.items():
+            place = ("nuisance", key)
+            if not _is_absolute(key):
+                self._problem(place, f"{key!r} is no field", f"begin with {', '.join(ROOTS)}")
+            if not isinstance(values, list) or not values:
+                self._problem(place, "a nuisance takes a list of values", "[1e-3, 3e-3]")
+                return []
+            if len({repr(value) for value in values}) < len(values):
+                self._problem(place, "two values are the same", "remove one of them")
+        return [
+            dict(zip(nuisance, values, strict=True))
+            for values in itertools.product(*nuisance.values())
+        ]
+
+    # -- expansion ------------------------------------------------------------------------------
+
+    def _arms(self, base, factors, nuisances) -> list[Arm]:
+        excluded = self._exclusions(factors)
+        combinations = []
+        for labels in itertools.product(*factors.values()) if factors else []:
+            levels = dict(zip(factors, labels, strict=True))
+            if not any(rule.items() <= levels.items() for rule in excluded):
+                settings = [s for factor, label in levels.items() for s in factors[factor][label]]
+                combinations.append((_arm_label(levels), levels, settings))
+        combinations += self._variants(factors)
+        if not combinations:
+            combinations = [(self.top["name"], {}, [])]
+        arms: list[Arm] = []
+        by_id: dict[str, str] = {}
+        for label, levels, settings in combinations:
+            arm = self._arm(label, levels, [*base, *settings], nuisances)
+            if arm is None:
+                continue
+            if arm.condition_id in by_id:
+                self._problem(
+                    ("factors",) if levels else ("variants", label),
+                    f"the arms {by_id[arm.condition_id]!r} and {label!r} are the same: "
+                    "what differs between them has no effect",
+                    "remove one, or exclude it",
+                )
+            by_id[arm.condition_id] = label
+            arms.append(arm)
+        return arms
+
+    def _arm(self, label, levels, settings, nuisances) -> Arm | None:
+        first = [
+            Setting(tuple(key.split(".")), value, ("nuisance", key))
+            for key, value in nuisances[0].items()
+        ]
+        specs = []
+        try:
+            for nuisance in nuisances:
+                tuned = [setting._replace(value=nuisance[".".join(setting.path)]) for setting in first]
+                specs.append(self._spec([*settings, *tuned]))
+        except HarnessError as error:
+            for problem in error.problems:
+                if problem not in self.problems:
+                    self.problems.append(problem)
+            return None
+        hashed = identity(specs[0])
+        for setting in first:
+            _remove(hashed, setting.path)
+        return Arm(label, levels, specs[0], short_hash(hashed))
+
+    def _spec(self, settings: list[Setting]) -> RunSpec:
+        data: dict[str, Any] = {}
+        origins: dict[Path, Path] = {}
+        for setting in sorted(settings, key=lambda s: len(s.path)):
+            try:
+                _set(data, setting.path, copy.deepcopy(setting.value))
+            except HarnessError as error:
+                raise HarnessError(str(error), where=self._where(setting.origin)) from None
+            origins = {p: o for p, o in origins.items() if p[: len(setting.path)] != setting.path}
+            origins[setting.path] = setting.origin
+
+        def where(path: Path) -> str:
+            for end in range(len(path), 0, -1):
+                if path[:end] in origins:
+                    return self._where((*origins[path[:end]], *path[end:]))
+            return self._where(("base",))
+
+        return parse(RunSpec, data, where=where)
+
+    def _variants(self, factors) -> Iterator[tuple[str, dict, list[Setting]]]:
+        variants = self._mapping(self.top.get("variants") or {}, ("variants",), "variants")
+        for label, body in variants.items():
+            place = ("variants", label)
+            body = dict(self._mapping(body, place, "a variant"))
+            cross = body.pop("cross", [])
+            for factor in cross:
+                if factor not in factors:
+                    self._problem(
+                        (*place, "cross"), f"no factor {factor!r}", did_you_mean(factor, factors)
+                    )
+                    return
+            for key in body:
+                if not _is_absolute(key):
+                    self._problem((*place, key), f"{key!r} is no field", did_you_mean(key, ROOTS))
+                    return
+            own = [Setting(tuple(k.split(".")), v, (*place, k)) for k, v in body.items()]
+            for labels in itertools.product(*(factors[factor] for factor in cross)):
+                levels = dict(zip(cross, labels, strict=True))
+                settings = [s for factor, level in levels.items() for s in factors[factor][level]]
+                crossed = f"{label}, {_arm_label(levels)}" if levels else label
+                yield crossed, {"variant": label, **levels}, [*settings, *own]
+
+    def _exclusions(self, factors) -> list[dict[str, str]]:
+        rules = self.top.get("exclude") or []
+        if not isinstance(rules, list):
+            self._problem(("exclude",), "expected a list of mappings {factor: level}")
+            return []
+        out = []
+        for index, rule in enumerate(rules):
+            place, labels = ("exclude", index), {}
+            for factor, level in self._mapping(rule, place, "an exclusion").items():
+                if factor not in factors:
+                    self._problem(place, f"no factor {factor!r}", did_you_mean(factor, factors))
+                elif _label(level) not in factors[factor]:
+                    self._problem(
+                        place,
+                        f"{factor} has no level {_label(level)!r}",
+                        did_you_mean(_label(level), factors[factor]),
+                    )
+                labels[factor] = _label(level)
+            out.append(labels)
+        return out
+
+    # -- small things ---------------------------------------------------------------------------
+
+    def _where(self, path: Path) -> str:
+        """Place of a path in the document, through the scale that replaced it."""
+        if path and str(path[0]).startswith("--set"):
+            return ".".join(map(str, path))
+        for end in range(len(path), 0, -1):
+            origin = self.origins.get(".".join(map(str, path[:end])))
+            if origin is not None:
+                return self.document.where((*origin, *path[end:]))
+        return self.document.where(path)
+
+    def _problem(self, path: Path, message: str, fix: str = "") -> None:
+        self.problems.append(Problem(message, self._where(path), fix))
+
+    def _has_problem_below(self, path: Path) -> bool:
+        prefix = ".".join(map(str, path))
+        return any(prefix in problem.where for problem in self.problems)
+
+    def _stop_at_problems(self) -> None:
+        if self.problems:
+            raise HarnessError(self.problems)
+
+    def _mapping(self, value: Any, path: Path, what: str) -> dict[str, Any]:
+        if isinstance(value, Mapping):
+            return dict(value)
+        self._problem(path, f"{what} must be a mapping, got {type(value).__name__}")
+        return {}
+
+    def _unknown(self, given: Mapping, known: Sequence[str], path: Path) -> None:
+        for key in given:
+            if key not in known:
+                self._problem((*path, key), f"unknown key {key!r}", did_you_mean(key, known))
+
+    def _text(self, key: str, *, required: bool) -> str:
+        value = self.top.get(key)
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+        if required or value is not None:
+            got = "nothing" if value is None else repr(value)
+            self._problem((key,), f"{key} must be text, got {got}", f"add {key}: ...")
+        return ""
+
+    def _choice(self, key: str, allowed: Sequence[str], default: str):
+        value = self.top.get(key, default)
+        if value not in allowed:
+            self._problem((key,), f"{key} is {value!r}", f"one of {', '.join(allowed)}")
+        return value
+
+
+def _set(data: dict, path: Path, value: Any) -> None:
+    """Sets one field; a component given by its name alone becomes a mapping on the way."""
+    for depth, part in enumerate(path[:-1]):
+        inner = data.setdefault(part, {})
+        if isinstance(inner, str):
+            inner = data[part] = {"name": inner}
+        if not isinstance(inner, dict):
+            raise HarnessError(f"{'.'.join(path[: depth + 1])} is no mapping, so it has no fields")
+        data = inner
+    data[path[-1]] = value
+
+
+def _remove(data: dict, path: Path) -> None:
+    for part in path[:-1]:
+        data = data.get(part)
+        if not isinstance(data, dict):
+            return
+    data.pop(path[-1], None)
+
+
+def _related(a: Path, b: Path) -> bool:
+    """Whether one path lies on or below the other."""
+    return a[: len(b)] == b or b[: len(a)] == a
+
+
+def _is_absolute(key: str) -> bool:
+    return key.split(".")[0] in ROOTS
+
+
+def _label(level: Any) -> str:
+    if isinstance(level, Mapping):
+        inner = ", ".join(f"{k}={_label(v)}" for k, v in level.items() if k != "name")
+        return f"{level['name']}({inner})" if "name" in level and inner else level.get("name", inner)
+    if level is None or isinstance(level, bool):
+        return {None: "none", True: "true", False: "false"}[level]
+    return str(level)
+
+
+def _arm_label(levels: Mapping[str, str]) -> str:
+    if len(levels) == 1:
+        (label,) = levels.values()
+        return label
+    return ", ".join(f"{factor.split('.')[-1]}={label}" for factor, label in levels.items())

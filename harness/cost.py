@@ -1,0 +1,58 @@
+"""What a run costs, computed from its specification: parameters, FLOPs, state."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from harness.model import Model
+from harness.spec import RunSpec
+
+
+class Cost(NamedTuple):
+    """params: all parameters of the model; params_without_embedding: less the embedding table,
+    learned positions and the readout. flops_per_token: one forward pass, a multiply-add counted
+    as two, readout at the scored positions included. state_size: numbers that all mixers keep of
+    a sequence to answer at its end.
+    """
+
+    params: int
+    params_without_embedding: int
+    flops_per_token: float
+    state_size: int
+
+
+def cost(spec: RunSpec) -> Cost:
+    """Builds the model without memory and counts."""
+    with torch.device("meta"):
+        model = Model(spec)
+    outer = ("embedding.", "positions", "readout.")
+    counts = {name: value.numel() for name, value in model.named_parameters()}
+    inner = sum(n for name, n in counts.items() if not name.startswith(outer))
+    return Cost(
+        sum(counts.values()),
+        inner,
+        flops_per_token(spec),
+        spec.model.layers * spec.model.mixer.state_size(spec.model.width, spec.sequence_length),
+    )
+
+
+def flops_per_token(spec: RunSpec) -> float:
+    """Forward FLOPs per input token."""
+    model, length = spec.model, spec.sequence_length
+    channel = {"mlp": 4, "swiglu": 6, "none": 0}[model.channel_mixer.kind]
+    hidden = max(1, round(model.channel_mixer.ratio * model.width))
+    per_layer = (
+        model.mixer.flops_per_token(model.width, length)
+        + channel * model.width * hidden
+        + 2 * model.short_conv * model.width
+    )
+    readout = 2 * model.width * spec.task.num_outputs * spec.num_scored / length
+    return model.layers * per_layer + readout
+
+
+def training_flops(spec: RunSpec) -> float:
+    """FLOPs of the whole training, a backward pass counted as two forward passes."""
+    tokens = spec.train.batch_size * spec.sequence_length * spec.train.steps
+    return 3 * flops_per_token(spec) * tokens
