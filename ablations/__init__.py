@@ -1,5 +1,16 @@
 """The ablation runner: from a question in YAML to a ledger of runs."""
 
-from ablations.ablation import Ablation, library, load
+from __future__ import annotations
 
-__all__ = ["Ablation", "library", "load"]
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ablations.ablation import Ablation
+
+
+def load(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> Ablation:
+    """An ablation by library name, YAML path or output folder; see `ablations.ablation.load`."""
+    from ablations.ablation import load as load_ablation  # imports torch, which readers do without
+
+    return load_ablation(name, scale=scale, overrides=overrides)

@@ -20,15 +20,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from ablations.ledger import read_meta
 from harness.foundation import yaml
 from harness.foundation.config import Config, Path, identity, parse, to_data
 from harness.foundation.errors import HarnessError, Problem, did_you_mean
 from harness.foundation.seeding import short_hash
 from harness.spec import Purpose, RunSpec
+
+if TYPE_CHECKING:
+    from ablations.runner import Summary
 
 LIBRARY = FilePath(__file__).parent / "library"
 SCALES = ("smoke", "laptop", "paper")
@@ -120,11 +124,11 @@ class Ablation:
             if nuisance is not None:
                 yield from self._runs(arm, nuisance, "confirmation", self.seeds.confirmation)
 
-    def run(self, *, out: str | None = None, executor: str = "auto", **options):
-        """Runs what is missing and returns a summary; see `ablations.runner.run`."""
-        from ablations.runner import run
+    def run(self, *, out: str | FilePath | None = None, executor: str = "auto") -> Summary:
+        """Runs what is missing; see `ablations.runner.run`, which takes more options."""
+        from ablations.runner import run  # stands on this module
 
-        return run(self, out=out, executor=executor, **options)
+        return run(self, out=out, executor=executor)
 
     def _runs(self, arm: Arm, nuisance: dict, purpose: Purpose, num: int) -> Iterator[Run]:
         spec = with_nuisance(arm.spec, nuisance)
@@ -155,8 +159,6 @@ def load(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> A
     if path.suffix in (".yaml", ".yml"):
         return from_document(yaml.load_file(path), path.read_text(), scale, overrides)
     if path.is_dir() and (path / "ledger.sqlite").exists():
-        from ablations.ledger import read_meta
-
         meta = read_meta(path)
         if overrides:
             raise HarnessError(

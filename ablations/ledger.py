@@ -16,12 +16,14 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablations.ablation import Ablation, Arm, Run
 from harness.foundation.config import to_data
 from harness.foundation.errors import HarnessError
 from harness.training.events import Diverged, Event, Failed, Finished, Measured, Started
+
+if TYPE_CHECKING:  # reports read ledgers without torch
+    from ablations.ablation import Ablation, Arm, Run
 
 FILE = "ledger.sqlite"
 VERSION = 1
@@ -199,6 +201,12 @@ class Ledger:
             )
 
     # -- reading, by the driver -----------------------------------------------------------------
+
+    def meta(self) -> dict[str, Any]:
+        """What the ledger says of its ablation; little before the first plan."""
+        with self._guard:
+            rows = self._db.execute("SELECT key, value FROM meta").fetchall()
+        return {key: json.loads(text) for key, text in rows}
 
     def statuses(self) -> dict[str, str]:
         """run_id -> finished, diverged or failed."""

@@ -193,7 +193,7 @@ class _Cohort:
         """Scored at the answers alone, also where training scores every token."""
         if role != "test":
             self.curve_role = role
-        batch = evaluation_batch(self.spec, role, size)
+        batch = evaluation_batch(self.spec.task, role, size)
         form = "masked" if self.train_spec.loss == "masked" else "answers"
         return batch, examples(self.spec, batch, form).to(self.device)
 

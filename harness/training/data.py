@@ -10,8 +10,8 @@ from torch import Tensor
 
 from harness.foundation.seeding import generator
 from harness.spec import RunSpec
-from tasks.base import IGNORE, Batch, with_loss
-from tasks.stream import Stream, held_out_hashes
+from tasks.base import IGNORE, Batch, Form, Task, with_loss
+from tasks.stream import Role, Stream, held_out_hashes
 
 # Evaluation sets do not depend on the seed: every run of a task is tested on the same examples.
 EVALUATION_SEED = "evaluation"
@@ -93,7 +93,7 @@ class CohortData:
         )
 
 
-def examples(spec: RunSpec, batch: Batch, form: str | None = None) -> Examples:
+def examples(spec: RunSpec, batch: Batch, form: Form | None = None) -> Examples:
     """A task's batch as tensors, under the loss mode of the run (or another `form`)."""
     form = form or spec.train.loss
     inputs, targets = with_loss(spec.task, batch, form)
@@ -105,9 +105,9 @@ def examples(spec: RunSpec, batch: Batch, form: str | None = None) -> Examples:
     return Examples(tokens, torch.from_numpy(scored), torch.from_numpy(picked))
 
 
-def evaluation_batch(spec: RunSpec, role: str, size: int) -> Batch:
+def evaluation_batch(task: Task, role: Role, size: int) -> Batch:
     """The first examples of an evaluation role, the same for every seed."""
-    return Stream(spec.task, EVALUATION_SEED, role).take(0, size)
+    return Stream(task, EVALUATION_SEED, role).take(0, size)
 
 
 def _scored_positions(targets: np.ndarray, most: int) -> np.ndarray:

@@ -1,0 +1,242 @@
+"""Runs an ablation: what the ledger lacks, in two stages, and nothing twice.
+
+    selection runs -> choose nuisances (once) -> confirmation runs
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ablations import executors, selection
+from ablations.ablation import Ablation, Arm, Run
+from ablations.ledger import FILE, Ledger, open_for_reading
+from ablations.plan import Cohort, cohorts
+from harness.cost import cost
+from harness.foundation.config import to_data
+from harness.foundation.errors import HarnessError
+from harness.foundation.plugins import source_digest
+from harness.training.data import evaluation_batch
+from harness.training.events import Event
+from tasks.base import Task, accuracy
+
+ENDED = ("finished", "diverged")  # a failed run is tried again
+
+
+class Plan(NamedTuple):
+    """What a command would do now.
+
+    runs: all that can be named; to_choose: confirmation runs whose nuisances are not chosen yet.
+    counts: new, cached (finished or diverged), failed (to be tried again).
+    """
+
+    runs: list[Run]
+    pending: list[Run]
+    to_choose: int
+    counts: dict[str, int]
+    cohorts: list[Cohort]
+
+    def estimate_s(self, workers: int) -> float:
+        """Seconds until the pending runs have ended, runs that are to be chosen not counted."""
+        total = sum(cohort.estimate_s for cohort in self.cohorts)
+        longest = max((cohort.estimate_s for cohort in self.cohorts), default=0.0)
+        return max(longest, total / workers)
+
+
+class Summary(NamedTuple):
+    """How a command ended: run counts by status, and the folder of the results."""
+
+    folder: Path
+    counts: dict[str, int]
+
+    @property
+    def num_failed(self) -> int:
+        return self.counts.get("failed", 0)
+
+
+class Watcher(Protocol):
+    """Whoever follows a run: the progress display, TensorBoard."""
+
+    def planned(self, plan: Plan, stage: str) -> None: ...
+
+    def take(self, event: Event) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def default_folder(ablation: Ablation) -> Path:
+    return Path("runs") / f"{ablation.name}-{ablation.scale}"
+
+
+def make_plan(
+    ablation: Ablation,
+    statuses: dict[str, str],
+    chosen: dict[str, dict[str, Any]],
+    device: str = "cpu",
+) -> Plan:
+    """The plan, given the status of known runs and the nuisances chosen so far."""
+    runs = [*ablation.selection_runs(), *ablation.confirmation_runs(chosen)]
+    undecided = ablation.needs_selection * sum(
+        arm.condition_id not in chosen for arm in ablation.arms
+    )
+    counts = Counter({"new": 0, "cached": 0, "failed": 0})
+    pending = []
+    for run in runs:
+        status = statuses.get(run.spec.run_id)
+        counts["cached" if status in ENDED else status or "new"] += 1
+        if status not in ENDED:
+            pending.append(run)
+    to_choose = undecided * ablation.seeds.confirmation
+    return Plan(runs, pending, to_choose, dict(counts), cohorts(pending, device))
+
+
+def plan_from_folder(ablation: Ablation, folder: Path) -> Plan:
+    """The plan against what a folder already holds; reads only."""
+    statuses: dict[str, str] = {}
+    chosen: dict[str, dict] = {}
+    if (folder / FILE).exists():
+        db = open_for_reading(folder)
+        statuses = dict(db.execute("SELECT run_id, status FROM runs"))
+        rows = db.execute(
+            "SELECT condition_id, nuisance FROM selections WHERE grid_id = ?", (ablation.grid_id,)
+        )
+        chosen = {key: json.loads(text) for key, text in rows}
+        db.close()
+    return make_plan(ablation, statuses, chosen)
+
+
+def run(
+    ablation: Ablation,
+    *,
+    out: str | Path | None = None,
+    executor: str = "auto",
+    workers: int | None = None,
+    device: str = "auto",
+    address: str | None = None,
+    plugins: Sequence[str] = (),
+    watchers: Callable[[Path], Sequence[Watcher]] = lambda folder: (),
+) -> Summary:
+    """Trains what is missing and records it; returns how it ended.
+
+    Raises HarnessError for what a user can mend, KeyboardInterrupt on Ctrl-C; in both cases what
+    has been recorded stays, and the same call goes on from there.
+    """
+    folder = Path(out) if out is not None else default_folder(ablation)
+    with Ledger(folder) as ledger:
+        _check_folder(ablation, ledger)
+        _check_plugins(ablation, ledger)
+        facts = {arm.condition_id: arm_facts(arm) for arm in ablation.arms}
+        engine = executors.make(
+            executor, workers=workers, device=device, address=address, plugins=plugins
+        )
+        followers = watchers(folder)
+        try:
+            with engine:
+                for stage in ("selection", "confirmation"):
+                    plan = _replan(ablation, ledger, facts, engine.device)
+                    todo = [r for r in plan.pending if r.spec.purpose == stage]
+                    for follower in followers:
+                        follower.planned(plan, stage)
+                    if todo:
+                        engine.execute(cohorts(todo, engine.device), _fan_out(ledger, followers))
+                        ledger.flush()
+                    if stage == "selection":
+                        _select(ablation, ledger)
+        finally:
+            for follower in followers:
+                follower.close()
+        plan = _replan(ablation, ledger, facts, engine.device)
+        statuses = ledger.statuses()
+    counts = Counter(statuses.get(run.spec.run_id, "missing") for run in plan.runs)
+    return Summary(folder, dict(counts))
+
+
+def arm_facts(arm: Arm) -> dict[str, Any]:
+    """What a report shows of an arm besides its results: cost, regime, the numbers to beat."""
+    return {
+        **cost(arm.spec)._asdict(),
+        "regime": arm.spec.regime,
+        "loss": arm.spec.train.loss,
+        "steps": arm.spec.train.steps,
+        **_yardsticks(arm.spec.task, arm.spec.train.test_examples),
+    }
+
+
+_YARDSTICKS: dict[tuple[str, int], dict[str, Any]] = {}
+
+
+def _yardsticks(task: Task, test_examples: int) -> dict[str, Any]:
+    """Chance, and what each shortcut scores on the test set itself."""
+    key = (json.dumps(to_data(task), sort_keys=True), test_examples)
+    if key not in _YARDSTICKS:
+        batch = evaluation_batch(task, "test", test_examples)
+        shortcuts = {name: accuracy(p, batch) for name, p in task.shortcuts(batch).items()}
+        _YARDSTICKS[key] = {"chance": task.chance, "shortcuts": shortcuts}
+    return _YARDSTICKS[key]
+
+
+def _replan(ablation: Ablation, ledger: Ledger, facts, device: str) -> Plan:
+    chosen = {
+        key: choice.nuisance for key, choice in ledger.selections(ablation.grid_id).items()
+    }
+    plan = make_plan(ablation, ledger.statuses(), chosen, device)
+    ledger.write_plan(ablation, facts, plan.runs, plan.to_choose)
+    return plan
+
+
+def _select(ablation: Ablation, ledger: Ledger) -> None:
+    if not ablation.needs_selection:
+        return
+    known = ledger.selections(ablation.grid_id)
+    by_arm: dict[str, list[Run]] = {}
+    for run_ in ablation.selection_runs():
+        by_arm.setdefault(run_.arm.condition_id, []).append(run_)
+    for condition_id, runs in by_arm.items():
+        if condition_id in known:
+            continue
+        results = ledger.results(r.spec.run_id for r in runs)
+        choice = selection.choose(ablation, runs, results)
+        if choice is not None:
+            ledger.write_selection(condition_id, ablation.grid_id, choice)
+
+
+def _fan_out(ledger: Ledger, followers: Sequence[Watcher]) -> Callable[[Event], None]:
+    def emit(event: Event) -> None:
+        ledger.append(event)
+        for follower in followers:
+            follower.take(event)
+
+    return emit
+
+
+def _check_folder(ablation: Ablation, ledger: Ledger) -> None:
+    """A folder belongs to one ablation at one scale."""
+    meta = ledger.meta()
+    if "name" in meta and (meta["name"], meta["scale"]) != (ablation.name, ablation.scale):
+        raise HarnessError(
+            f"the folder belongs to the ablation {meta['name']!r} at scale {meta['scale']!r}, "
+            f"not to {ablation.name!r} at {ablation.scale!r}",
+            where=str(ledger.folder),
+            fix="choose another folder with --out",
+        )
+
+
+def _check_plugins(ablation: Ablation, ledger: Ledger) -> None:
+    """Refuses to mix runs of two sources of one plug-in that claim the same version."""
+    recorded = ledger.plugin_digests()
+    for arm in ablation.arms:
+        for part in (arm.spec.task, arm.spec.model.mixer):
+            kind, label = type(part), f"{part.name} v{part.version}"
+            digest = source_digest(kind)
+            if digest and recorded.get(label, digest) != digest:
+                raise HarnessError(
+                    f"the source of the plug-in {part.name!r} has changed since runs were recorded "
+                    f"with its version {part.version}",
+                    where=str(ledger.folder),
+                    fix=f"set `version = {part.version + 1}` in its class, or use another --out",
+                )
