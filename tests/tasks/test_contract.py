@@ -1,0 +1,178 @@
+"""What holds of every task, the loss forms, and what `show` measures."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tasks
+from harness.foundation.config import parse_component, to_data
+from harness.foundation.errors import HarnessError
+from harness.foundation.seeding import generator
+from tasks import IGNORE, TASKS, Batch, Stream, accuracy
+from tasks.base import with_loss
+from tasks.show import Token, draw, show
+
+VARIANTS = [
+    ("associative_recall", {}),
+    ("associative_recall", {"num_queries": 3, "filler": 1, "in_weights": 0.3}),
+    ("associative_recall", {"vocab_size": 90, "distinct_keys": True}),
+    ("induction_heads", {}),
+    ("induction_heads", {"num_triggers": 3, "induction_length": 2, "marked": False}),
+    ("listops", {"max_depth": 5, "min_length": 10, "max_length": 80}),
+    ("listops", {}),
+]
+
+# sha256 of 64 examples at the defaults. A change here means that the same parameters give other
+# examples: bump the task's `version`, so that no finished run is taken for a new one.
+GOLDEN = {
+    "associative_recall": "1382a4351ef93aad",
+    "induction_heads": "822f07155b114426",
+    "listops": "1540c6d70e8d9c73",
+}
+
+
+def digest(batch: Batch) -> str:
+    h = hashlib.sha256()
+    for array in (batch.inputs, batch.targets, *(batch.info[key] for key in sorted(batch.info))):
+        h.update(array.astype("<i8").tobytes())
+    return h.hexdigest()[:16]
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_examples(name):
+    assert digest(tasks.get(name).sample(generator("golden"), 64)) == GOLDEN[name]
+
+
+def test_every_shipped_task_has_a_golden_hash():
+    assert set(GOLDEN) <= set(TASKS)
+    assert {name for name in TASKS if TASKS.get(name).__module__.startswith("tasks.")} == set(
+        GOLDEN
+    )
+
+
+@pytest.mark.parametrize("name, parameters", VARIANTS)
+def test_contract(name, parameters):
+    task = tasks.get(name, **parameters)
+    batch = task.sample(generator("contract"), 300)
+    shape = (300, task.input_length)
+    for array in (batch.inputs, batch.targets, *batch.info.values()):
+        assert array.shape == shape and array.dtype == np.int64 and array.flags.writeable
+    assert batch.inputs.min() >= 0 and batch.inputs.max() < task.num_tokens
+    scored = batch.scored
+    assert batch.targets[scored].min() >= 0 and batch.targets[scored].max() < task.num_outputs
+    assert scored.sum(axis=1).max() == task.max_scored and scored.any(axis=1).all()
+    assert all((fact[~scored] == -1).all() for fact in batch.info.values())
+    assert accuracy(task.oracle(batch), batch) == 1
+    assert 0 < task.chance < 1
+    assert len(task.token_names) == len(set(task.token_names)) == task.num_tokens
+    assert len(task.output_names) == task.num_outputs
+    for predictions in task.shortcuts(batch).values():
+        assert predictions.shape == shape
+        assert 0 <= predictions[scored].min() and predictions[scored].max() < task.num_outputs
+        assert accuracy(predictions, batch) < 1
+    if task.pooled:
+        assert not task.next_token and (np.flatnonzero(scored.any(axis=0)) == shape[1] - 1).all()
+    if task.next_token:
+        # A scored position that is not the last one has its answer next in the input.
+        ahead = scored[:, :-1]
+        assert (batch.targets[:, :-1] == batch.inputs[:, 1:])[ahead].all()
+        assert task.answers_in_inputs == ahead.any()
+    again = task.sample(generator("contract"), 300)
+    assert digest(batch) == digest(again)
+    assert parse_component(TASKS, to_data(task)) == task
+    assert task.summary and task.source and type(task).__doc__
+
+
+@pytest.mark.parametrize("name, parameters", VARIANTS)
+def test_edits_are_pure_and_leave_the_batch_alone(name, parameters):
+    task = tasks.get(name, **parameters)
+    batch = Stream(task, 0, "test").take(0, 50)  # read-only: an edit in place would raise
+    edit = task.edit(batch, generator("edit"))
+    assert (edit is None) == task.pooled
+    if edit is not None:
+        again = task.edit(batch, generator("edit"))
+        assert all((a.inputs == b.inputs).all() for a, b in zip(edit, again, strict=True))
+
+
+def test_loss_forms_by_hand():
+    task, x = tasks.get("induction_heads", vocab_size=9), IGNORE
+    batch = Batch(
+        np.array([[1, 8, 2, 8], [8, 3, 4, 8]]), np.array([[x, x, x, 2], [x, x, x, 3]]), {}
+    )
+    inputs, targets = with_loss(task, batch, "answers")
+    assert inputs is batch.inputs and targets is batch.targets
+    inputs, targets = with_loss(task, batch, "all")
+    assert inputs.tolist() == [[1, 8, 2, 8], [8, 3, 4, 8]]
+    assert targets.tolist() == [[8, 2, 8, 2], [3, 4, 8, 3]]
+    inputs, targets = with_loss(task, batch, "masked")
+    assert inputs.tolist() == [[1, 8, 2, 8, 9], [8, 3, 4, 8, 9]]
+    assert targets.tolist() == [[x, x, x, x, 2], [x, x, x, x, 3]]
+
+
+def test_loss_forms_with_several_answers():
+    task, x = tasks.get("associative_recall", vocab_size=6, length=4, num_queries=2), IGNORE
+    # k0 v0 k1 v1 => k1 v1 => k0: tokens 1 2 keys, 3 4 values, 5 the prefix.
+    batch = Batch(
+        np.array([[1, 3, 2, 4, 5, 2, 4, 5, 1]]), np.array([[x, x, x, x, x, 4, x, x, 3]]), {}
+    )
+    assert (task.oracle(batch) == batch.targets).all()
+    _, targets = with_loss(task, batch, "all")
+    assert targets.tolist() == [[3, 2, 4, 5, 2, 4, 5, 1, 3]]
+    inputs, targets = with_loss(task, batch, "masked")
+    assert inputs.tolist() == [[1, 3, 2, 4, 5, 2, 6, 5, 1, 6]]
+    assert targets.tolist() == [[x, x, x, x, x, x, 4, x, x, 3]]
+
+
+@pytest.mark.parametrize("form", ["all", "masked"])
+def test_loss_forms_of_next_tokens_are_refused_elsewhere(form):
+    task = tasks.get("listops", max_depth=4, min_length=10, max_length=40)
+    batch = task.sample(generator(0), 2)
+    with pytest.raises(HarnessError, match="listops is not one"):
+        with_loss(task, batch, form)
+
+
+def test_unknown_task():
+    with pytest.raises(HarnessError, match="did you mean 'listops'"):
+        tasks.get("listop")
+
+
+def test_no_torch():
+    code = "import sys, tasks, tasks.show; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=True)
+
+
+def test_draw():
+    task = tasks.get("listops", max_depth=2, max_args=3, min_length=3, max_length=10)
+    token = {name: number for number, name in enumerate(task.token_names)}
+    names = ["[MAX", "4", "4", "]", "_", "_", "_", "_", "_"]
+    targets = np.full((1, 9), IGNORE)
+    targets[0, -1] = 4
+    batch = Batch(np.array([[token[name] for name in names]]), targets, {})
+    assert draw(task, batch, 0) == [
+        Token("[MAX"),
+        Token("4", count=2),
+        Token("]"),
+        Token("_", count=4),
+        Token("_", "4"),
+    ]
+
+
+@pytest.mark.parametrize("name, parameters", VARIANTS)
+def test_show_measures_what_a_batch_says(name, parameters):
+    task = tasks.get(name, **parameters)
+    n = 1100 if task.input_length < 200 else 20
+    shown, batch = show(task, num_examples=n), Stream(task, 0, "test").take(0, n)
+    assert shown.oracle == 1 and shown.chance == task.chance and shown.num_examples == n
+    expected = {key: accuracy(guess, batch) for key, guess in task.shortcuts(batch).items()}
+    assert shown.shortcuts == pytest.approx(expected)
+    facts = {key: fact[batch.scored].mean() for key, fact in batch.info.items()}
+    assert shown.facts == pytest.approx(facts)
+    assert sum(token.count for token in shown.example) == task.input_length
+    scored = batch.scored[0]
+    answers = [task.output_names[answer] for answer in batch.targets[0][scored]]
+    assert [token.target for token in shown.example if token.target] == answers
