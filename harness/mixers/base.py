@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from harness.foundation.config import Component
 from harness.foundation.registry import Registry
+from harness.foundation.seeding import generator
+from harness.layers import initialise
 
 Regime = Literal["causal", "bidirectional"]
 State = dict[str, Tensor] | None
@@ -43,12 +45,19 @@ class Mixer(Component):
         """Raises ValueError, with the broken rule in numbers, where it cannot be built."""
 
     @abstractmethod
-    def build(self, width: int, length: int) -> nn.Module:
-        """The operator: forward(x, state) -> (y, state), x and y (..., B, L, D).
+    def module(self, width: int, length: int) -> nn.Module:
+        """The operator, its parameters not yet initialised.
 
-        state passes from layer to layer; most mixers hand it on untouched. Parameters are not
-        initialised yet (`mixers.build` does both).
+        forward(x, state) -> (y, state), x and y (..., B, L, D); state passes from layer to layer,
+        most mixers hand it on untouched.
         """
+
+    def build(self, width: int, length: int, *, seed: int = 0) -> nn.Module:
+        """The operator, checked and initialised as a model would (seed, parameter name)."""
+        self.check(width, length)
+        module = self.module(width, length)
+        initialise(module, lambda name: generator("init", seed, name))
+        return module
 
     @abstractmethod
     def flops_per_token(self, width: int, length: int) -> float:

@@ -1,0 +1,166 @@
+"""Orchid (Karami & Ghodsi, NeurIPS 2024, arXiv 2402.18508), the operator around its kernel.
+
+    [s1, s2, v] = ShortConv(W_in x)
+    z = v . s2                                          gate
+    y = T^-1( T(z) . (T(h0) + H(c)) ) + beta z          convolution, eqs. 1 to 3, circular
+    y = y . s1                                          gate
+    y = y + T^-1( T(x) . T(h0') ) + beta' x             residual_conv, as published code has it
+    out = W_out y
+
+c is v before the short convolution. H: `conditioning.py`; h0: `static_kernel.py`.
+
+Not causal: the kernel is circular and made from the whole sequence. In published code plain
+transforms are not normalised as convolutions are; the default here, `backward`, is the paper's.
+
+Shift equivariance (x rolled in a circle rolls y) is exact for transform dft with
+short_filter: 1, conditioning.padding: circular, input own, not padded, and any kind but
+`spectrum`. A longer short_filter is causal and zero-padded: it breaks it in the first
+short_filter - 1 positions of z; zero padding of the conditioning convolutions breaks it in h.
+Cosine transforms have none.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from harness.foundation.config import FromRegistry
+from harness.layers import Linear, Recipe, ShortConv, normal, parameter, per_channel
+from harness.mixers.base import Mixer, Regime, State, fft_flops, register
+from harness.mixers.orchid.conditioning import CONDITIONING, Conditioning, CrossCorrelation
+from harness.mixers.orchid.global_convolution import Kind, Normalization, Transform
+from harness.mixers.orchid.static_kernel import STATIC_KERNELS, ImplicitKernel, StaticKernel
+
+Chain = Literal["gate-conv-gate", "gate-conv", "conv-gate", "conv"]
+
+
+@register("orchid")
+class Orchid(Mixer):
+    """Data-dependent global convolution between gates.
+
+    chain: the order of gates and convolution. short_filter: taps of the causal depthwise
+    convolution behind the input projections. transform, normalization: T, see `Transform`.
+    residual_conv: a second static convolution, of the operator's input, added to the output.
+    """
+
+    summary: ClassVar[str] = "convolution with a kernel made from the input"
+    source: ClassVar[str] = "arXiv:2402.18508, eqs. 1 to 3"
+
+    chain: Chain = "gate-conv-gate"
+    short_filter: Annotated[int, Field(ge=1)] = 3
+    static_kernel: Annotated[StaticKernel, FromRegistry(STATIC_KERNELS)] = ImplicitKernel()
+    conditioning: Annotated[Conditioning, FromRegistry(CONDITIONING)] = CrossCorrelation()
+    transform: Kind = "dft"
+    normalization: Normalization = "backward"
+    residual_conv: bool = False
+
+    @model_validator(mode="after")
+    def _has_a_kernel(self):
+        if self.static_kernel.name == "none" and self.conditioning.name == "static":
+            raise ValueError(
+                "static_kernel: none with conditioning: static leaves no kernel: "
+                "choose static_kernel: implicit or another conditioning network"
+            )
+        if self.static_kernel.name == "none" and self.residual_conv:
+            raise ValueError(
+                "residual_conv is a static convolution: it needs static_kernel: implicit"
+            )
+        return self
+
+    @property
+    def regime(self) -> Regime:
+        return "bidirectional"
+
+    def check(self, width: int, length: int) -> None:
+        if self.transform == "dct1" and length < 2:
+            raise ValueError(f"transform dct1 needs a length of 2 or more, got {length}")
+        self.static_kernel.check(width, length)
+        self.conditioning.check(width, length, self.transform)
+
+    def module(self, width: int, length: int) -> nn.Module:
+        return _Orchid(self, width, length)
+
+    def flops_per_token(self, width: int, length: int) -> float:
+        streams = 1 + self.chain.count("gate")
+        convolutions = 1 + self.residual_conv
+        transforms = 2.0 * fft_flops(length) + 6.0 * (length // 2 + 1)
+        per_channel_flops = (
+            2.0 * streams * self.short_filter + streams - 1 + convolutions * transforms / length
+        )
+        return (
+            2.0 * (streams + 1) * width**2
+            + width * per_channel_flops
+            + self.conditioning.flops_per_token(width, length)
+        )
+
+    def state_size(self, width: int, length: int) -> int:
+        """All inputs: kernel and output need the whole sequence."""
+        return length * width
+
+
+class _Orchid(nn.Module):
+    """Streams of in_linear in order: s1 and s2, where the chain has them, and v."""
+
+    def __init__(self, config: Orchid, width: int, length: int):
+        super().__init__()
+        self.kind, self.normalization = config.transform, config.normalization
+        self.gate_before = config.chain.startswith("gate")
+        self.gate_after = config.chain.endswith("gate")
+        streams = 1 + self.gate_before + self.gate_after
+        self.in_linear = Linear(width, streams * width)
+        self.short_conv = ShortConv(streams * width, config.short_filter)
+        self.static_kernel = config.static_kernel.module(width, length)
+        self.skip = parameter((width,), Recipe(normal(1.0), decay=False))
+        self.conditioning = config.conditioning.module(
+            width, length, config.transform, config.normalization
+        )
+        if config.residual_conv:
+            self.residual_kernel = config.static_kernel.module(width, length)
+            self.residual_skip = parameter((width,), Recipe(normal(1.0), decay=False))
+        self.residual = config.residual_conv
+        self.out_linear = Linear(width, width, kind="residual")
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        width, length = x.shape[-1], x.shape[-2]
+        transform = Transform(self.kind, self.normalization, length, length)
+        streams = self.in_linear(x)
+        kernel = self._kernel(streams[..., -width:], transform)
+        parts = self.short_conv(streams).split(width, dim=-1)
+        z = parts[-1] * parts[-2] if self.gate_before else parts[-1]
+        y = self._convolve(z, kernel, self.skip, transform)
+        if self.gate_after:
+            y = y * parts[0]
+        if self.residual:
+            kernel = transform.spectrum(self.residual_kernel(length)).unsqueeze(-3)
+            y = y + self._convolve(x, kernel, self.residual_skip, transform)
+        return self.out_linear(y), state
+
+    def conditioning_kernel(self, x: Tensor) -> Tensor:
+        """h of an input x: spectrum (..., B, F, C), or taps (..., B, L, D) if made in time."""
+        return self.conditioning(self.in_linear(x)[..., -x.shape[-1] :])
+
+    def _kernel(self, c: Tensor, transform: Transform) -> Tensor:
+        """T(h0) + H: (..., B or 1, F, C)."""
+        static, network = self.static_kernel, self.conditioning
+        h0 = None if static is None else transform.spectrum(static(c.shape[-2])).unsqueeze(-3)
+        if network is None:
+            return h0
+        h = network(c)
+        if network.in_time:
+            h = transform.spectrum(h)
+        return h if h0 is None else h + h0
+
+    @staticmethod
+    def _convolve(z: Tensor, kernel: Tensor, skip: Tensor, transform: Transform) -> Tensor:
+        if transform.kind == "dft":
+            return transform.convolve(z, kernel + impulse(skip))
+        return torch.addcmul(transform.convolve(z, kernel), z, per_channel(skip))
+
+
+def impulse(skip: Tensor) -> Tensor:
+    """Spectrum (..., 1, 1, 2D) of an impulse at tap 0: skip (..., D), real, in every bin."""
+    return per_channel(F.pad(skip, (0, skip.shape[-1])))

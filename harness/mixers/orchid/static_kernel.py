@@ -1,0 +1,178 @@
+"""The static kernel h0: a small network of the tap index, so that parameters do not grow with L.
+
+    h0[t, d] = MLP(p_t)[d] * window[t, d],   p_t = [t/(L-1), cos(f_j w_t), -sin(f_j w_t)]_j
+
+with w_t = 2 pi t / L and the sine as activation, as in CKConv and Hyena; Orchid takes it over
+(arXiv 2402.18508, section 3). p is a trained table with its own small learning rate.
+
+Dimensions: L length, T taps (T <= L), E = 2 bands + 1, W inner width, D width.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from itertools import pairwise
+from typing import Annotated
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from harness.foundation.config import Component, FromRegistry
+from harness.foundation.registry import Registry
+from harness.layers import Linear, Recipe, constant, parameter
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Decay(Component):
+    """The window by which the kernel is multiplied."""
+
+    @abstractmethod
+    def window(self, width: int, length: int) -> np.ndarray:
+        """(L, D)."""
+
+
+DECAYS: Registry[Decay] = Registry("decay")
+
+
+@DECAYS.register("relative")
+class RelativeDecay(Decay):
+    """exp(-|delta_d| t/(L-1)) + shift, delta between ln(target)/slow and ln(target)/fast.
+
+    As published: in fractions of the length, so that half-lives in taps grow with it.
+    """
+
+    fast: Positive = 0.3
+    slow: Positive = 1.5
+    target: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    shift: float = 0.0
+
+    def window(self, width: int, length: int) -> np.ndarray:
+        rate = math.log(self.target)
+        delta = np.abs(np.linspace(rate / self.slow, rate / self.fast, width))
+        return np.exp(-np.linspace(0, 1, length)[:, None] * delta) + self.shift
+
+
+@DECAYS.register("taps")
+class TapsDecay(Decay):
+    """2^(-t / half_life), half-lives in taps, spaced evenly from `longest` to `shortest`.
+
+    For comparisons over lengths or kernel lengths: the window stays where it is.
+    """
+
+    longest: Positive = 16.0
+    shortest: Positive = 4.0
+
+    def window(self, width: int, length: int) -> np.ndarray:
+        half_life = np.linspace(self.longest, self.shortest, width)
+        return np.exp2(-np.arange(length)[:, None] / half_life)
+
+
+@DECAYS.register("none")
+class NoDecay(Decay):
+    """A window of ones."""
+
+    def window(self, width: int, length: int) -> np.ndarray:
+        return np.ones((length, width))
+
+
+class StaticKernel(Component):
+    """Base of the static kernels."""
+
+    def check(self, width: int, length: int) -> None:
+        """Raises ValueError where the kernel cannot be built."""
+
+    @abstractmethod
+    def module(self, width: int, length: int) -> nn.Module | None:
+        """forward(length) -> (..., length, D); None where there is no static kernel."""
+
+    @abstractmethod
+    def flops(self, width: int, length: int) -> float:
+        """FLOPs of forming the kernel once (it serves a whole batch)."""
+
+
+STATIC_KERNELS: Registry[StaticKernel] = Registry("static kernel")
+
+
+@STATIC_KERNELS.register("none")
+class NoStaticKernel(StaticKernel):
+    """No h0: the kernel is the conditioning network's alone."""
+
+    def module(self, width: int, length: int) -> None:
+        return None
+
+    def flops(self, width: int, length: int) -> float:
+        return 0.0
+
+
+@STATIC_KERNELS.register("implicit")
+class ImplicitKernel(StaticKernel):
+    """h0 by the network above.
+
+    width: W. bands: sinusoids of p (the official emb_dim is 2 bands + 1). inner_layers: hidden
+    layers after the first. frequency: initial factor inside the sines. kernel_length: taps
+    [0, K), zero from there on; None: all. normalized: divided by the L1 norm over channels.
+    """
+
+    width: Count = 64
+    bands: Count = 16
+    inner_layers: Annotated[int, Field(ge=0)] = 1
+    frequency: Positive = 10.0
+    kernel_length: Count | None = None
+    decay: Annotated[Decay, FromRegistry(DECAYS)] = RelativeDecay()
+    normalized: bool = False
+
+    def check(self, width: int, length: int) -> None:
+        if self.kernel_length is not None and self.kernel_length > length:
+            raise ValueError(
+                f"static_kernel.kernel_length is {self.kernel_length}, but the length is {length}: "
+                f"choose 1 to {length}, or null for all taps"
+            )
+
+    def module(self, width: int, length: int) -> ImplicitFilter:
+        return ImplicitFilter(self, width, length)
+
+    def flops(self, width: int, length: int) -> float:
+        taps = self.kernel_length or length
+        mlp = (2 * self.bands + 1) * self.width + self.inner_layers * self.width**2
+        return 2.0 * taps * (mlp + self.width * width)
+
+
+class ImplicitFilter(nn.Module):
+    """forward(length) -> h0 (..., length, D); zeros beyond the taps it was built for."""
+
+    def __init__(self, config: ImplicitKernel, width: int, length: int):
+        super().__init__()
+        self.normalized = config.normalized
+        taps = config.kernel_length or length
+        table = positions(length, config.bands)[:taps]
+        self.positions = parameter(table.shape, Recipe(constant(table), lr_max=1e-5, decay=False))
+        widths = [table.shape[1]] + (config.inner_layers + 1) * [config.width]
+        self.layers = nn.ModuleList(
+            Linear(a, b, kind="own", decay=False) for a, b in pairwise(widths)
+        )
+        self.frequency = parameter((config.width,), Recipe(constant(config.frequency), decay=False))
+        self.out = Linear(config.width, width, bias=False, kind="own", decay=False)
+        window = torch.from_numpy(config.decay.window(width, length)[:taps])
+        self.register_buffer("window", window.to(torch.get_default_dtype()), persistent=False)
+
+    def forward(self, length: int) -> Tensor:
+        taps = min(length, self.positions.shape[-2])
+        k, frequency = self.positions[..., :taps, :], self.frequency.unsqueeze(-2)
+        for layer in self.layers:
+            k = torch.sin(frequency * layer(k))
+        k = self.out(k) * self.window[:taps]
+        if self.normalized:
+            k = k / k.abs().sum(-1, keepdim=True)
+        return nn.functional.pad(k, (0, 0, 0, length - taps))
+
+
+def positions(length: int, bands: int) -> np.ndarray:
+    """(L, 2 bands + 1): the initial table p, rows [t/(L-1), cos(f_j w_t), -sin(f_j w_t)]."""
+    t = np.linspace(0, 1, length)[:, None]
+    angle = 2 * np.pi * np.arange(length)[:, None] / length * np.linspace(1e-4, bands - 1, bands)
+    return np.concatenate([t, np.cos(angle), -np.sin(angle)], axis=1)
