@@ -16,7 +16,7 @@ from harness.foundation.config import FromRegistry
 from harness.layers import Linear, Recipe, normal, parameter
 from harness.mixers.base import Mixer, Regime, State, fft_flops, register
 from harness.mixers.orchid.global_convolution import Transform
-from harness.mixers.orchid.operator import impulse
+from harness.mixers.orchid.operator import static_part
 from harness.mixers.orchid.static_kernel import STATIC_KERNELS, ImplicitKernel, StaticKernel
 
 
@@ -64,5 +64,5 @@ class _LongConv(nn.Module):
         length = x.shape[-2]
         points = 2 * length if self.causal else length
         transform = Transform("dft", "backward", length, points)
-        kernel = transform.spectrum(self.kernel(length)).unsqueeze(-3) + impulse(self.skip)
+        kernel = static_part(self.kernel(length), self.skip, transform)
         return self.out_linear(transform.convolve(x, kernel)), state

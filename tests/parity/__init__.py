@@ -1,1 +1,1 @@
-"""Agreement with published implementations, from stored numbers: `python -m tests.parity FOLDER`."""
+"""Agreement with published implementations: `python -m tests.parity FOLDER`."""

@@ -131,12 +131,12 @@ class _Orchid(nn.Module):
         kernel = self._kernel(streams[..., -width:], transform)
         parts = self.short_conv(streams).split(width, dim=-1)
         z = parts[-1] * parts[-2] if self.gate_before else parts[-1]
-        y = self._convolve(z, kernel, self.skip, transform)
+        y = convolve(z, kernel, self.skip, transform)
         if self.gate_after:
             y = y * parts[0]
         if self.residual:
-            kernel = transform.spectrum(self.residual_kernel(length)).unsqueeze(-3)
-            y = y + self._convolve(x, kernel, self.residual_skip, transform)
+            kernel = static_part(self.residual_kernel(length), self.residual_skip, transform)
+            y = y + convolve(x, kernel, self.residual_skip, transform)
         return self.out_linear(y), state
 
     def conditioning_kernel(self, x: Tensor) -> Tensor:
@@ -144,23 +144,29 @@ class _Orchid(nn.Module):
         return self.conditioning(self.in_linear(x)[..., -x.shape[-1] :])
 
     def _kernel(self, c: Tensor, transform: Transform) -> Tensor:
-        """T(h0) + H: (..., B or 1, F, C)."""
-        static, network = self.static_kernel, self.conditioning
-        h0 = None if static is None else transform.spectrum(static(c.shape[-2])).unsqueeze(-3)
-        if network is None:
-            return h0
-        h = network(c)
-        if network.in_time:
+        """T(h0) + H, and beta where it is part of them: (..., B or 1, F, C)."""
+        taps = None if self.static_kernel is None else self.static_kernel(c.shape[-2])
+        static = static_part(taps, self.skip, transform)
+        if self.conditioning is None:
+            return static
+        h = self.conditioning(c)
+        if self.conditioning.in_time:
             h = transform.spectrum(h)
-        return h if h0 is None else h + h0
-
-    @staticmethod
-    def _convolve(z: Tensor, kernel: Tensor, skip: Tensor, transform: Transform) -> Tensor:
-        if transform.kind == "dft":
-            return transform.convolve(z, kernel + impulse(skip))
-        return torch.addcmul(transform.convolve(z, kernel), z, per_channel(skip))
+        return h + static
 
 
-def impulse(skip: Tensor) -> Tensor:
-    """Spectrum (..., 1, 1, 2D) of an impulse at tap 0: skip (..., D), real, in every bin."""
-    return per_channel(F.pad(skip, (0, skip.shape[-1])))
+def static_part(taps: Tensor | None, skip: Tensor, transform: Transform) -> Tensor | float:
+    """Spectrum (..., 1, F, C) of taps (..., L, D), and for the DFT of skip (..., D) at tap 0.
+
+    The spectrum of an impulse is the same real number in every bin, so beta z costs nothing.
+    """
+    spectrum = 0.0 if taps is None else transform.spectrum(taps).unsqueeze(-3)
+    if transform.kind != "dft":
+        return spectrum
+    return spectrum + per_channel(F.pad(skip, (0, skip.shape[-1])))
+
+
+def convolve(z: Tensor, kernel: Tensor, skip: Tensor, transform: Transform) -> Tensor:
+    """T^-1( T(z) K ) + beta z, with K from `static_part`, z (..., B, L, D)."""
+    y = transform.convolve(z, kernel)
+    return y if transform.kind == "dft" else torch.addcmul(y, z, per_channel(skip))
