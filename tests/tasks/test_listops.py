@@ -174,6 +174,32 @@ def test_lengths_follow_the_conditional_law(changes, shares, n, repeats):
     assert chisquare(seen, expected).pvalue > 1e-4
 
 
+def exact_lengths(task):
+    """(max_length,) probability of each length in tokens, from the recursion of the rule."""
+    digit = np.zeros(task.max_length)
+    digit[1] = 1
+    law = digit
+    for _ in range(task.max_depth - 1):
+        operator, arguments = np.zeros_like(law), law
+        for _ in range(2, task.max_args + 1):
+            arguments = np.convolve(arguments, law)[: task.max_length]
+            operator[2:] += arguments[:-2] / (task.max_args - 1)
+        law = 0.75 * digit + 0.25 * operator
+    return law
+
+
+def test_official_lengths_follow_the_exact_law(official):
+    law = exact_lengths(listops())[501:]
+    assert abs(law.sum() - 0.0826) < 4 * np.sqrt(0.0826 / (12_000 / 0.0826))  # as published
+    law /= law.sum()
+    lengths = official.info["length"][:, -1]
+    mean = law @ np.arange(501, 2000)
+    assert abs(lengths.mean() - mean) < 4 * lengths.std() / np.sqrt(len(lengths))
+    bins = np.arange(1499) // 50
+    seen = np.bincount((lengths - 501) // 50, minlength=30)
+    assert chisquare(seen, np.bincount(bins, law) * len(lengths)).pvalue > 1e-4
+
+
 def test_published_shares_and_lengths(official):
     n = len(official.inputs)
     lengths = official.info["length"][:, -1]

@@ -99,6 +99,11 @@ def test_same_examples_at_other_batch_sizes_and_from_any_position(name, start, s
         position += size
 
 
+def test_no_example_comes_twice():
+    inputs = Stream(tasks.get("associative_recall"), 0, "train").take(0, 20_000).inputs
+    assert len(np.unique(input_hashes(inputs))) == 20_000
+
+
 def test_seeds_roles_and_tasks_have_their_own_examples():
     recall = tasks.get("associative_recall")
     streams = [
