@@ -1,0 +1,66 @@
+"""Reports: from a ledger to tables, figures and pages; without torch and without Ray.
+
+    frames = reports.load("runs/quickstart")        # tidy pandas frames
+    reports.write_html("runs/quickstart")           # one file that needs nothing else
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from reports.frames import Frames
+
+HTML_FILE = "report.html"
+CSV_FILE = "answer.csv"
+
+
+def load(folder: str | Path) -> Frames:
+    """Tidy frames of an output folder: runs, measurements, slices; see `reports.frames`."""
+    from reports import frames, records
+
+    return frames.build(records.read(folder))
+
+
+def show(folder: str | Path, console: Console | None = None) -> None:
+    """Prints question, answer table and remarks; by default on standard output."""
+    from rich.console import Console
+
+    from reports import records, terminal
+
+    terminal.show(records.read(folder), console or Console())
+
+
+def to_csv(folder: str | Path) -> str:
+    """The answer table as CSV text."""
+    from reports import records, table
+
+    return table.to_csv(table.build(records.read(folder)))
+
+
+def write_csv(folder: str | Path) -> Path:
+    """Writes the answer table to answer.csv in the folder."""
+    return _write(Path(folder) / CSV_FILE, to_csv(folder))
+
+
+def write_html(folder: str | Path) -> Path:
+    """Writes report.html in the folder: one file, which asks the network for nothing."""
+    from reports import html, records
+
+    return _write(Path(folder) / HTML_FILE, html.render(records.read(folder)))
+
+
+def _write(path: Path, text: str) -> Path:
+    """Whole or not at all."""
+    from harness.foundation.errors import HarnessError
+
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise HarnessError(f"cannot be written: {error}", where=str(path)) from None
+    return path

@@ -1,0 +1,70 @@
+"""Tidy pandas frames of a ledger, for questions that the report does not ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reports.records import Records, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Frames(NamedTuple):
+    """runs: one row a planned run, selection runs included (`purpose` tells), with a column for
+    every factor (level labels) and every nuisance (values), under the names of the YAML file.
+    measurements: one row a number; slices: one row a value of a fact of the test targets.
+    """
+
+    runs: pd.DataFrame
+    measurements: pd.DataFrame
+    slices: pd.DataFrame
+
+
+_FACTS = ("regime", "params", "params_without_embedding", "flops_per_token", "state_size", "chance")
+_RUN = (
+    "run_id", "arm", "purpose", "seed", "status", "accuracy", "loss", "steps", "steps_to_solve",
+    "wall_s", "message",
+)  # fmt: skip
+
+
+def build(records: Records) -> Frames:
+    """The frames, in the order of the plan."""
+    import pandas as pd
+
+    varied = _unique(key for run in records.runs for key in (*run.arm.levels, *run.nuisance))
+    columns = [_column(key) for key in varied]
+    runs = pd.DataFrame(
+        [_run_row(run) for run in records.runs], columns=[*_RUN[:2], *columns, *_RUN[2:], *_FACTS]
+    ).astype({"steps": "Int64", "steps_to_solve": "Int64", "accuracy": float, "loss": float})
+    head = ["run_id", "arm", "purpose", "seed"]
+    measurements = pd.DataFrame(
+        [(*_key(run), *m) for run in records.runs for m in run.measurements],
+        columns=[*head, "split", "metric", "step", "value"],
+    )
+    slices = pd.DataFrame(
+        [(*_key(run), *part) for run in records.runs for part in run.slices],
+        columns=[*head, "fact", "value", "accuracy", "num"],
+    )
+    return Frames(runs, measurements, slices)
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    facts = {key: run.arm.facts.get(key) for key in _FACTS}
+    varied = {_column(key): value for key, value in (run.arm.levels | run.nuisance).items()}
+    own = {key: getattr(run, key) for key in _RUN if key != "arm"}
+    return {**facts, **varied, **own, "arm": run.arm.label}
+
+
+def _column(key: str) -> str:
+    """A factor may be called like a column of ours; then it yields."""
+    return f"factor.{key}" if key in (*_RUN, *_FACTS) else key
+
+
+def _key(run: Run) -> tuple:
+    return run.run_id, run.arm.label, run.purpose, run.seed
+
+
+def _unique(keys: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(keys))

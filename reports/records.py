@@ -1,0 +1,233 @@
+"""What a report is made of, read from the ledger in one transaction: plain records, no frames.
+
+Only runs of the current plan count. Confirmation runs are the answer; selection runs chose the
+nuisances and appear in the tuning table alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ablations.ledger import open_for_reading
+from harness.foundation.errors import HarnessError
+
+CONFIRMATION, SELECTION = "confirmation", "selection"
+
+
+class Measurement(NamedTuple):
+    """One number of one evaluation, after `step` steps."""
+
+    split: str
+    metric: str
+    step: int
+    value: float
+
+
+class Slice(NamedTuple):
+    """Accuracy on the `num` test targets whose fact has this value."""
+
+    fact: str
+    value: int
+    accuracy: float
+    num: int
+
+
+class Arm(NamedTuple):
+    """One condition of the comparison; facts are its cost, regime and the numbers to beat."""
+
+    condition_id: str
+    label: str
+    levels: dict[str, str]
+    spec: dict[str, Any]
+    facts: dict[str, Any]
+
+    @property
+    def chance(self) -> float | None:
+        return self.facts.get("chance")
+
+    @property
+    def best_shortcut(self) -> tuple[str, float] | None:
+        """Name and accuracy of the strongest trivial predictor; None where the task has none."""
+        shortcuts = self.facts.get("shortcuts") or {}
+        return max(shortcuts.items(), key=lambda item: item[1], default=None)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One planned training and what became of it.
+
+    status: finished, diverged, failed, or missing. wall_s: seconds. steps_to_solve: None where
+    not solved. nuisance: dotted keys and values.
+    """
+
+    run_id: str
+    arm: Arm
+    purpose: str
+    seed: int
+    nuisance: dict[str, Any]
+    status: str
+    steps: int | None
+    wall_s: float | None
+    steps_to_solve: int | None
+    message: str
+    traceback: str
+    provenance: dict[str, Any]
+    ended_at: float | None
+    measurements: tuple[Measurement, ...]
+    slices: tuple[Slice, ...]
+
+    @property
+    def accuracy(self) -> float | None:
+        """Test accuracy; None unless the run finished."""
+        return self._test("accuracy")
+
+    @property
+    def loss(self) -> float | None:
+        """Test loss, in nats a target; None unless the run finished."""
+        return self._test("loss")
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has a result; diverging is one, failing is none."""
+        return self.status in ("finished", "diverged")
+
+    def curve(self, split: str, metric: str) -> list[tuple[int, float]]:
+        """(step, value) in the order of steps."""
+        return [(m.step, m.value) for m in self.measurements if (m.split, m.metric) == (split, metric)]
+
+    def _test(self, metric: str) -> float | None:
+        curve = self.curve("test", metric) if self.status == "finished" else []
+        return curve[-1][1] if curve else None
+
+
+class Choice(NamedTuple):
+    """The nuisance setting that won for an arm, the scores of all settings, and a remark."""
+
+    nuisance: dict[str, Any]
+    scores: list[dict[str, Any]]
+    note: str
+
+
+class Failure(NamedTuple):
+    """An attempt that raised; its run may have succeeded later."""
+
+    run_id: str
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True)
+class Records:
+    """Everything a report says, in the order of the plan. choices: condition_id -> Choice."""
+
+    folder: Path
+    meta: dict[str, Any]
+    arms: list[Arm]
+    runs: list[Run]
+    choices: dict[str, Choice]
+    failures: list[Failure]
+
+    @property
+    def num_to_choose(self) -> int:
+        """Confirmation runs that cannot be named yet, because their nuisances are not chosen."""
+        return self.meta.get("to_choose", 0)
+
+    def confirmation(self, arm: Arm | None = None) -> list[Run]:
+        """The runs that answer the question, of one arm or of all."""
+        return [r for r in self.runs if r.purpose == CONFIRMATION and arm in (None, r.arm)]
+
+    def selection(self, arm: Arm | None = None) -> list[Run]:
+        """The runs that chose the nuisances, of one arm or of all."""
+        return [r for r in self.runs if r.purpose == SELECTION and arm in (None, r.arm)]
+
+
+def read(folder: str | Path) -> Records:
+    """Reads a ledger.
+
+    Raises HarnessError if there is none, if it has another format or is damaged, and if nothing
+    has been planned in it yet.
+    """
+    folder = Path(folder)
+    db = open_for_reading(folder)
+    try:
+        db.execute("BEGIN")  # one state of the file, though a driver may be writing
+        return _read(db, folder)
+    except sqlite3.Error as error:
+        raise HarnessError(f"the ledger cannot be read: {error}", where=str(folder)) from None
+    finally:
+        db.close()
+
+
+def _read(db: sqlite3.Connection, folder: Path) -> Records:
+    meta = {key: json.loads(text) for key, text in db.execute("SELECT key, value FROM meta")}
+    if "name" not in meta:
+        raise HarnessError(
+            "nothing has been planned here yet",
+            where=str(folder),
+            fix=f"orchid run NAME --out {folder}",
+        )
+    arms = [
+        Arm(row[0], row[1], *map(json.loads, row[2:]))
+        for row in db.execute(
+            "SELECT condition_id, label, levels, spec, facts FROM arms ORDER BY position"
+        )
+    ]
+    choices = {
+        row[0]: Choice(json.loads(row[1]), json.loads(row[2]), row[3])
+        for row in db.execute(
+            "SELECT condition_id, nuisance, scores, note FROM selections WHERE grid_id = ?",
+            (meta["grid_id"],),
+        )
+    }
+    failures = [
+        Failure(*row)
+        for row in db.execute(
+            "SELECT run_id, message, traceback FROM failures "
+            "JOIN plan USING (run_id) ORDER BY failures.at"
+        )
+    ]
+    return Records(folder, meta, arms, list(_runs(db, arms)), choices, failures)
+
+
+def _runs(db: sqlite3.Connection, arms: list[Arm]) -> Iterator[Run]:
+    by_id = {arm.condition_id: arm for arm in arms}
+    measured = _grouped(db, Measurement, "measurements", "split, metric, step, value")
+    sliced = _grouped(db, Slice, "slices", "fact, value, accuracy, num")
+    rows = db.execute(
+        "SELECT run_id, condition_id, purpose, seed, nuisance, status, steps, wall_s, "
+        "steps_to_solve, message, traceback, provenance, ended_at "
+        "FROM plan JOIN arms USING (condition_id) LEFT JOIN runs USING (run_id) "
+        "ORDER BY purpose, position, plan.rowid"
+    )
+    for run_id, condition_id, purpose, seed, nuisance, status, *rest in rows:
+        steps, wall_s, steps_to_solve, message, traceback, provenance, ended_at = rest
+        yield Run(
+            run_id=run_id,
+            arm=by_id[condition_id],
+            purpose=purpose,
+            seed=seed,
+            nuisance=json.loads(nuisance),
+            status=status or "missing",
+            steps=steps,
+            wall_s=wall_s,
+            steps_to_solve=steps_to_solve,
+            message=message or "",
+            traceback=traceback or "",
+            provenance=json.loads(provenance or "{}"),
+            ended_at=ended_at,
+            measurements=measured.get(run_id, ()),
+            slices=sliced.get(run_id, ()),
+        )
+
+
+def _grouped(db, kind: type, table: str, columns: str) -> Mapping[str, tuple]:
+    """run_id -> its rows, in the order of the table's key (run_id, split, metric, step)."""
+    out: dict[str, list] = {}
+    for run_id, *row in db.execute(f"SELECT run_id, {columns} FROM {table} JOIN plan USING (run_id)"):
+        out.setdefault(run_id, []).append(kind(*row))
+    return {run_id: tuple(sorted(rows)) for run_id, rows in out.items()}

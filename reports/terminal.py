@@ -1,0 +1,74 @@
+"""The answer in a terminal: question, table, remarks; readable at 80 columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports import table as answer_table
+from reports.records import Records
+from reports.remarks import METHOD, answer, remarks
+from reports.table import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def show(records: Records, console: Console) -> None:
+    """Prints to the console; narrow ones do without the secondary columns."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    table, meta = answer_table.build(records), records.meta
+    console.print(Text(plain(meta["question"]), style="bold"))
+    console.print(Text(f"{plain(meta['name'])}, scale {plain(meta['scale'])}", style="dim"))
+    console.print()
+    console.print(_grid(table, console.width))
+    console.print()
+    console.print(Text(answer(records, table)))
+    console.print()
+    for remark in remarks(records, table):
+        mark, style = ("! ", "yellow") if remark.is_warning else ("- ", "dim")
+        body = Text(mark, style=style).append(remark.text, style="default")
+        console.print(Padding(body, (0, 0, 0, 1), expand=False))
+    console.print()
+    console.print(Text(METHOD, style="dim"))
+
+
+def _grid(table: answer_table.Table, width: int):
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    columns = _that_fit(table, width)
+    for column in columns:
+        is_arm = column is columns[0]
+        grid.add_column(
+            column.title,
+            justify="left" if column.is_text else "right",
+            no_wrap=not is_arm,
+            overflow="fold",
+            min_width=8 if is_arm else None,
+        )
+    for row in table.rows:
+        style = "bold" if row.arm == table.baseline else ""
+        grid.add_row(*(Text(column.cell(row), style=style) for column in columns))
+    return grid
+
+
+def _that_fit(table: answer_table.Table, width: int) -> list[answer_table.Column]:
+    """The primary columns, and as many others, in their order, as leave the names whole."""
+    shown = [column for column in table.columns if not column.is_secondary]
+    free = width - 2 - sum(_width(column, table) for column in shown)
+    for column in table.columns:
+        if column.is_secondary:
+            free -= _width(column, table)
+            if free < 0:
+                break
+            shown.append(column)
+    return shown
+
+
+def _width(column: answer_table.Column, table: answer_table.Table) -> int:
+    cells = [column.title, *(column.cell(row) for row in table.rows)]
+    return max(map(len, cells)) + 2
