@@ -39,7 +39,7 @@ def _grid(table: answer_table.Table, width: int):
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     columns = _that_fit(table, width)
     for column in columns:
         is_arm = column is columns[0]
@@ -59,7 +59,7 @@ def _grid(table: answer_table.Table, width: int):
 def _that_fit(table: answer_table.Table, width: int) -> list[answer_table.Column]:
     """The primary columns, and as many others, in their order, as leave the names whole."""
     shown = [column for column in table.columns if not column.is_secondary]
-    free = width - 2 - sum(_width(column, table) for column in shown)
+    free = width - sum(_width(column, table) for column in shown)
     for column in table.columns:
         if column.is_secondary:
             free -= _width(column, table)

@@ -1,0 +1,389 @@
+"""The figures, as SVG text to be put into a page.
+
+Text stays text; what is black takes the colour of the surrounding page (`currentColor`), so one
+drawing serves light and dark; every figure has an alternative text. Equal records give equal
+bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import textwrap
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from markupsafe import escape
+
+from reports.records import Arm, Records
+from reports.statistics import mean_interval
+from reports.table import Table, estimate_text, plain
+
+INK = "#010203"  # becomes currentColor
+GREY = "#888888"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
+MARKERS = ("o", "s", "^", "D", "v", "P")
+MOST_TOGETHER = len(COLOURS)  # arms in one panel; more get a panel each
+FEW_VALUES = 12  # of a fact, which are drawn as they are; more are binned
+
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "orchid",
+    "text.parse_math": False,
+    "font.family": "DejaVu Sans",
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+}
+
+
+class Picture(NamedTuple):
+    """svg: markup, safe to put into HTML as it is; it carries its alternative text."""
+
+    title: str
+    svg: str
+    caption: str
+
+
+def draw(records: Records, table: Table) -> list[Picture]:
+    """Every figure that has something to show."""
+    import matplotlib as mpl
+
+    drawn: list[Picture | None] = []
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # A name may use letters that the font lacks; the browser has others.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        drawn += [_answer(records, table), _learning(records)]
+        drawn += [_breakdown(records, fact) for fact in _facts(records)]
+    return [picture for picture in drawn if picture is not None]
+
+
+# -- the answer -----------------------------------------------------------------------------------
+
+
+def _answer(records: Records, table: Table) -> Picture | None:
+    """A row an arm: every seed a dot, mean and interval, its chance and best shortcut."""
+    if not any(row.n for row in table.rows):
+        return None
+    labels = [_wrapped(row.arm, 30) for row in table.rows]
+    num_lines = sum(1.15 + 0.35 * label.count("\n") for label in labels)
+    figure, axes = _figure(8.4, 1.1 + 0.36 * num_lines)
+    for place, (arm, row) in enumerate(zip(records.arms, table.rows, strict=True)):
+        _yardstick_ticks(axes, arm, place)
+        if row.accuracy is None:
+            axes.text(0.01, place, "no finished run", va="center", color=GREY, fontstyle="italic")
+            continue
+        seeds = [r.accuracy for r in records.confirmation(arm) if r.accuracy is not None]
+        spread = [place + 0.2 * (k - (len(seeds) - 1) / 2) / len(seeds) for k in range(len(seeds))]
+        axes.plot(
+            seeds, spread, "o", ms=5.5, mfc=COLOURS[0], mec="none", alpha=0.5, clip_on=False
+        )
+        if row.accuracy_low is not None:
+            ends = [row.accuracy_low, row.accuracy_high]
+            axes.plot(ends, [place, place], color=INK, lw=1.6, clip_on=False)
+        axes.plot(
+            [row.accuracy], [place], "|", ms=13, mec=INK, mew=2.2, clip_on=False, zorder=4
+        )
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(axis="y", length=0, pad=8)
+    axes.set_ylim(len(labels) - 0.45, -0.55)
+    axes.set_xlim(0, 1)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x", color=GREY, alpha=0.25, lw=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("test accuracy")
+    handles = [
+        _handle("|", INK, "mean, with 95 % interval"),
+        _handle("o", COLOURS[0], "one seed", alpha=0.5),
+        _handle("|", GREY, "chance"),
+        _handle("|", COLOURS[1], "best shortcut"),
+    ]
+    _legend(figure, handles)
+    said = [f"{row.arm} {estimate_text(row.accuracy_estimate)}" for row in table.rows]
+    text = "Test accuracy by arm. " + "; ".join(said) + "."
+    return _picture(figure, "Accuracy", text, "The dashed and dotted marks are each arm's own.")
+
+
+def _yardstick_ticks(axes, arm: Arm, place: int) -> None:
+    ends = [place - 0.42, place + 0.42]
+    if arm.chance is not None:
+        axes.plot([arm.chance] * 2, ends, color=GREY, lw=1.5, ls=(0, (1, 1.5)))
+    if arm.best_shortcut is not None:
+        axes.plot([arm.best_shortcut[1]] * 2, ends, color=COLOURS[1], lw=1.5, ls=(0, (4, 2)))
+
+
+# -- learning curves ------------------------------------------------------------------------------
+
+
+def _learning(records: Records) -> Picture | None:
+    """Validation accuracy over steps: every seed a thin line, their mean a bold one."""
+    curves = {}
+    for arm in records.arms:
+        found = [run.curve("validation", "accuracy") for run in records.confirmation(arm)]
+        curves[arm.condition_id] = [curve for curve in found if curve]
+    arms = [arm for arm in records.arms if curves[arm.condition_id]]
+    if not arms:
+        return None
+
+    def line(axes, arm: Arm, colour: str, marker: str) -> None:
+        for curve in curves[arm.condition_id]:
+            axes.plot(*zip(*curve, strict=True), color=colour, lw=0.8, alpha=0.5)
+        axes.plot(*_mean_curve(curves[arm.condition_id]), color=colour, lw=2.2)
+
+    def faint(axes, arm: Arm) -> None:
+        axes.plot(*_mean_curve(curves[arm.condition_id]), color=GREY, lw=0.9, alpha=0.35)
+
+    figure = _panels(arms, line, faint, x="training steps", y="validation accuracy")
+    final = [
+        f"{plain(arm.label)} {_mean_curve(curves[arm.condition_id])[1][-1]:.2f}" for arm in arms
+    ]
+    text = "Validation accuracy over training steps, by arm and seed. Last mean: "
+    caption = "Thin: every seed. Bold: their mean, in which a run that ended early keeps its last value."
+    return _picture(figure, "Learning curves", text + "; ".join(final) + ".", caption)
+
+
+def _mean_curve(curves: Sequence[Sequence[tuple[int, float]]]) -> tuple[list[int], list[float]]:
+    """Mean over the seeds at each step; a run that ended early keeps its last value.
+
+    So a mean does not jump where a run stops: it stopped because it had solved the task, or
+    because it diverged, and would not have moved.
+    """
+    steps = sorted({step for curve in curves for step, _ in curve})
+    totals = [0.0] * len(steps)
+    for curve in curves:
+        known, value = dict(curve), curve[0][1]
+        for index, step in enumerate(steps):
+            value = known.get(step, value)
+            totals[index] += value
+    return steps, [total / len(curves) for total in totals]
+
+
+# -- accuracy by a fact ---------------------------------------------------------------------------
+
+
+def _facts(records: Records) -> list[str]:
+    """Facts with at least two values, distance first."""
+    values: dict[str, set[int]] = {}
+    for run in records.confirmation():
+        for part in run.slices:
+            values.setdefault(part.fact, set()).add(part.value)
+    facts = sorted(fact for fact, found in values.items() if len(found) > 1)
+    return sorted(facts, key=lambda fact: fact != "distance")
+
+
+def _breakdown(records: Records, fact: str) -> Picture:
+    """Test accuracy by a fact of the targets, seeds pooled, rare values gathered."""
+    points = {}
+    for arm in records.arms:
+        pooled: dict[int, list[float]] = {}
+        for run in records.confirmation(arm):
+            for part in run.slices:
+                if part.fact == fact and run.status == "finished":
+                    totals = pooled.setdefault(part.value, [0.0, 0.0])
+                    totals[0] += part.accuracy * part.num
+                    totals[1] += part.num
+        if pooled:
+            points[arm.condition_id] = _binned(pooled)
+    arms = [arm for arm in records.arms if arm.condition_id in points]
+    together = len(arms) <= MOST_TOGETHER
+
+    def line(axes, arm: Arm, colour: str, marker: str) -> None:
+        style = {"marker": marker if together else "o", "ms": 4.5, "mec": "none"}
+        axes.plot(*points[arm.condition_id], color=colour, lw=1.8, clip_on=False, **style)
+
+    def faint(axes, arm: Arm) -> None:
+        axes.plot(*points[arm.condition_id], color=GREY, lw=0.9, alpha=0.35)
+
+    name = plain(fact)
+    figure = _panels(arms, line, faint, x=name, y="test accuracy")
+    said = [
+        f"{plain(arm.label)} {points[arm.condition_id][1][0]:.2f} at {points[arm.condition_id][0][0]:g}"
+        f" and {points[arm.condition_id][1][-1]:.2f} at {points[arm.condition_id][0][-1]:g}"
+        for arm in arms
+    ]
+    text = f"Test accuracy by {name}, seeds pooled. " + "; ".join(said) + "."
+    caption = "Test targets of all finished seeds together; rare values are gathered."
+    return _picture(figure, f"Accuracy by {name}", text, caption)
+
+
+def _binned(pooled: dict[int, list[float]]) -> tuple[list[float], list[float]]:
+    """Places and accuracies; many values are gathered into bins of about equal counts."""
+    values = sorted(pooled)
+    least = 0.0
+    if len(values) > FEW_VALUES:
+        least = sum(num for _, num in pooled.values()) / FEW_VALUES
+    places, accuracies = [], []
+    hits = num = moment = 0.0
+    for value in values:
+        hits += pooled[value][0]
+        num += pooled[value][1]
+        moment += value * pooled[value][1]
+        if num and (num >= least or value == values[-1]):
+            places.append(moment / num)
+            accuracies.append(hits / num)
+            hits = num = moment = 0.0
+    return places, accuracies
+
+
+# -- panels ---------------------------------------------------------------------------------------
+
+
+def _panels(
+    arms: Sequence[Arm],
+    line: Callable,
+    faint: Callable,
+    *,
+    x: str,
+    y: str,
+):
+    """All arms in one panel, or, if they are many, one panel each with the others in grey."""
+    if len(arms) <= MOST_TOGETHER:
+        figure, axes = _figure(8.4, 4.0)
+        handles = []
+        for arm, colour, marker in zip(arms, COLOURS, MARKERS, strict=False):
+            line(axes, arm, colour, marker)
+            handles.append(_handle("-", colour, _shortened(arm.label, 40)))
+        _unit_axis(axes)
+        _yardstick_lines(axes, arms)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        _legend(figure, handles)
+        return figure
+    columns = 3
+    rows = math.ceil(len(arms) / columns)
+    figure, grid = _figure(8.4, 0.7 + 2.05 * rows, rows, columns)
+    for index, axes in enumerate(grid.flat):
+        if index >= len(arms):
+            axes.set_visible(False)
+            continue
+        for other in arms:
+            if other is not arms[index]:
+                faint(axes, other)
+        line(axes, arms[index], COLOURS[0], "o")
+        axes.set_title(_wrapped(arms[index].label, 28), loc="left", fontsize=10)
+        _unit_axis(axes)
+        _yardstick_lines(axes, [arms[index]], labelled=index == 0)
+        axes.tick_params(labelbottom=index + columns >= len(arms), labelleft=index % columns == 0)
+    figure.supxlabel(x, fontsize=11)
+    figure.supylabel(y, fontsize=11)
+    return figure
+
+
+def _unit_axis(axes) -> None:
+    axes.set_ylim(-0.02, 1.04)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
+    axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+    axes.set_axisbelow(True)
+    axes.locator_params(axis="x", nbins=5, integer=True)
+
+
+def _yardstick_lines(axes, arms: Sequence[Arm], *, labelled: bool = True) -> None:
+    """Chance and best shortcut, where the arms agree on them."""
+    chances = {arm.chance for arm in arms} - {None}
+    shortcuts = {arm.best_shortcut for arm in arms} - {None}
+    lines = []
+    if len(chances) == 1:
+        lines.append((chances.pop(), "chance", GREY, (0, (1, 1.5))))
+    if len(shortcuts) == 1:
+        lines.append((shortcuts.pop()[1], "best shortcut", COLOURS[1], (0, (4, 2))))
+    lines.sort()
+    close = len(lines) == 2 and lines[1][0] - lines[0][0] < 0.16
+    for index, (height, name, colour, dashes) in enumerate(lines):
+        axes.axhline(height, color=colour, lw=1.2, ls=dashes, zorder=1)
+        below = close and index == 0
+        if labelled:
+            axes.annotate(
+                name,
+                (1, height),
+                xycoords=("axes fraction", "data"),
+                xytext=(-2, -3 if below else 3),
+                textcoords="offset points",
+                ha="right",
+                va="top" if below else "bottom",
+                fontsize=9,
+                color=colour,
+            )
+
+
+def _figure(width: float, height: float, rows: int = 1, columns: int = 1):
+    """Without pyplot, whose figures are global."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.patch.set_visible(False)
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True)
+    for each in [axes] if rows == columns == 1 else axes.flat:
+        each.patch.set_visible(False)
+    return figure, axes
+
+
+def _handle(marker: str, colour: str, label: str, *, alpha: float = 1.0):
+    from matplotlib.lines import Line2D
+
+    if marker == "-":
+        return Line2D([], [], color=colour, lw=2.2, label=label)
+    return Line2D(
+        [], [], ls="none", marker=marker, ms=9 if marker == "|" else 6, mfc=colour, mec=colour,
+        mew=1.8 if marker == "|" else 0, alpha=alpha, label=label,
+    )  # fmt: skip
+
+
+def _legend(figure, handles: Sequence) -> None:
+    lengths = [len(handle.get_label()) + 6 for handle in handles]
+    columns = len(handles) if sum(lengths) <= 96 else max(1, 96 // max(lengths))
+    figure.legend(
+        handles=handles, loc="outside upper left", ncols=columns, fontsize=10, handletextpad=0.5
+    )
+
+
+def _wrapped(label: str, width: int) -> str:
+    """At most three lines."""
+    return "\n".join(textwrap.wrap(plain(label), width, max_lines=3, placeholder=" ...") or [" "])
+
+
+def _shortened(label: str, width: int) -> str:
+    label = plain(label)
+    return label if len(label) <= width else label[: width - 3] + "..."
+
+
+# -- markup ---------------------------------------------------------------------------------------
+
+_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+def _picture(figure, title: str, alternative: str, caption: str) -> Picture:
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    out = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(out, metadata=_NO_METADATA)
+    return Picture(title, _inlined(out.getvalue(), title, alternative), caption)
+
+
+def _inlined(svg: str, title: str, alternative: str) -> str:
+    """The drawing without prologue, addresses, fixed size and names that would occur twice."""
+    slug = re.sub(r"[^a-z0-9]+", "-", title.lower())
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>\s*", "", svg, flags=re.DOTALL)
+
+    def mend(tag: re.Match) -> str:  # in tags alone: what a label says is left as it is
+        text = re.sub(r'^<g id="[^"]*"', "<g", tag[0])
+        text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{slug}-", text)
+        text = re.sub(rf"((?:fill|stroke): ){INK}", r"\1currentColor", text)
+        return text.replace("'DejaVu Sans'", "system-ui, sans-serif")
+
+    svg = re.sub(r"<[^>]+>", mend, svg)
+    box = re.search(r'viewBox="[^"]*"', svg[: svg.index(">")])[0]
+    head = f'<svg {box} role="img" aria-label="{escape(alternative)}"'
+    head += ' xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    return head + svg[svg.index(">") + 1 :]
