@@ -126,9 +126,9 @@ class Ablation:
 
     def run(self, *, out: str | FilePath | None = None, executor: str = "auto") -> Summary:
         """Runs what is missing; see `ablations.runner.run`, which takes more options."""
-        from ablations.runner import run  # stands on this module
+        from ablations import executors, runner  # they stand on this module
 
-        return run(self, out=out, executor=executor)
+        return runner.run(self, out=out, engine=executors.make(executor))
 
     def _runs(self, arm: Arm, nuisance: dict, purpose: Purpose, num: int) -> Iterator[Run]:
         spec = with_nuisance(arm.spec, nuisance)

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
 from ablations import executors, selection
 from ablations.ablation import Ablation, Arm, Run
+from ablations.executors import Executor
 from ablations.ledger import FILE, Ledger, open_for_reading
 from ablations.plan import Cohort, cohorts
 from harness.cost import cost
@@ -22,9 +24,10 @@ from harness.foundation.config import to_data
 from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
 from harness.training.data import evaluation_batch
-from harness.training.events import Event
+from harness.training.events import Diverged, Event, Finished
 from tasks.base import Task, accuracy
 
+STAGES = ("selection", "confirmation")
 ENDED = ("finished", "diverged")  # a failed run is tried again
 
 
@@ -62,7 +65,7 @@ class Summary(NamedTuple):
 class Watcher(Protocol):
     """Whoever follows a run: the progress display, TensorBoard."""
 
-    def planned(self, plan: Plan, stage: str) -> None: ...
+    def planned(self, plan: Plan, stage: str, workers: int) -> None: ...
 
     def take(self, event: Event) -> None: ...
 
@@ -114,42 +117,38 @@ def run(
     ablation: Ablation,
     *,
     out: str | Path | None = None,
-    executor: str = "auto",
-    workers: int | None = None,
-    device: str = "auto",
-    address: str | None = None,
-    plugins: Sequence[str] = (),
-    watchers: Callable[[Path], Sequence[Watcher]] = lambda folder: (),
+    engine: Executor | None = None,
+    watchers: Sequence[Watcher] = (),
 ) -> Summary:
     """Trains what is missing and records it; returns how it ended.
 
+    out: the output folder. engine: where cohorts are trained, by default local workers.
     Raises HarnessError for what a user can mend, KeyboardInterrupt on Ctrl-C; in both cases what
     has been recorded stays, and the same call goes on from there.
     """
     folder = Path(out) if out is not None else default_folder(ablation)
+    engine = engine or executors.make("auto")
+    about = {"executor": engine.name, **_source_state()}
     with Ledger(folder) as ledger:
         _check_folder(ablation, ledger)
         _check_plugins(ablation, ledger)
         facts = {arm.condition_id: arm_facts(arm) for arm in ablation.arms}
-        engine = executors.make(
-            executor, workers=workers, device=device, address=address, plugins=plugins
-        )
-        followers = watchers(folder)
         try:
             with engine:
-                for stage in ("selection", "confirmation"):
+                for stage in STAGES:
                     plan = _replan(ablation, ledger, facts, engine.device)
                     todo = [r for r in plan.pending if r.spec.purpose == stage]
-                    for follower in followers:
-                        follower.planned(plan, stage)
+                    for watcher in watchers:
+                        watcher.planned(plan, stage, engine.num_workers)
                     if todo:
-                        engine.execute(cohorts(todo, engine.device), _fan_out(ledger, followers))
+                        emit = _fan_out(ledger, watchers, about)
+                        engine.execute(cohorts(todo, engine.device), emit)
                         ledger.flush()
                     if stage == "selection":
                         _select(ablation, ledger)
         finally:
-            for follower in followers:
-                follower.close()
+            for watcher in watchers:
+                watcher.close()
         plan = _replan(ablation, ledger, facts, engine.device)
         statuses = ledger.statuses()
     counts = Counter(statuses.get(run.spec.run_id, "missing") for run in plan.runs)
@@ -205,13 +204,33 @@ def _select(ablation: Ablation, ledger: Ledger) -> None:
             ledger.write_selection(condition_id, ablation.grid_id, choice)
 
 
-def _fan_out(ledger: Ledger, followers: Sequence[Watcher]) -> Callable[[Event], None]:
+def _fan_out(
+    ledger: Ledger, watchers: Sequence[Watcher], about: dict[str, str]
+) -> Callable[[Event], None]:
+    """Hands every event to the ledger, then to the watchers. about: the driver's provenance."""
+
     def emit(event: Event) -> None:
+        if isinstance(event, Finished | Diverged):
+            event = event._replace(provenance={**event.provenance, **about})
         ledger.append(event)
-        for follower in followers:
-            follower.take(event)
+        for watcher in watchers:
+            watcher.take(event)
 
     return emit
+
+
+def _source_state() -> dict[str, str]:
+    """The installed version, and the commit where the project runs from a checkout."""
+    root = Path(__file__).parent.parent
+    state = {}
+    with contextlib.suppress(PackageNotFoundError):
+        state["orchid"] = version("orchid-harness")
+    if (root / ".git").exists():
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+            state["commit"] = found.stdout.strip()
+    return state
 
 
 def _check_folder(ablation: Ablation, ledger: Ledger) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,7 +17,8 @@ _WORST = {"accuracy": 0.0, "loss": math.inf}
 def choose(
     ablation: Ablation, runs: Iterable[Run], results: Mapping[str, Mapping[str, Any]]
 ) -> Selection | None:
-    """The winner among the settings of one arm; None while a selection run is missing.
+    """The winner among the settings of one arm; None while a selection run is missing, or where
+    every setting has a run that failed.
 
     By the mean of the ablation's metric over selection seeds; ties by solve rate, then by median
     steps to solve (the budget where unsolved), then by the smaller learning rate.
@@ -26,12 +28,22 @@ def choose(
         if run.spec.run_id not in results:
             return None
         by_setting.setdefault(repr(run.nuisance), []).append(run)
-    scored = []
+    scored, left_out = [], 0
     for settings in by_setting.values():
+        if any(results[run.spec.run_id]["status"] == "failed" for run in settings):
+            left_out += 1
+            continue
         scores = _scores(ablation.metric, settings, results)
         scored.append({"nuisance": settings[0].nuisance, **scores})
+    if not scored:
+        return None
     winner = min(scored, key=lambda row: _rank(ablation.metric, row))
-    return Selection(winner["nuisance"], [_finite(row) for row in scored], _note(ablation, winner))
+    notes = [_edge_note(ablation, winner)]
+    if left_out:
+        notes.append(f"{left_out} settings had runs that failed and were left out")
+    return Selection(
+        winner["nuisance"], [_finite(row) for row in scored], "; ".join(filter(None, notes))
+    )
 
 
 def _scores(metric: str, runs: list[Run], results) -> dict[str, float]:
@@ -42,9 +54,8 @@ def _scores(metric: str, runs: list[Run], results) -> dict[str, float]:
         ended = [row.get(name, worst) if row["status"] == "finished" else worst for _, row in rows]
         values[name] = sum(ended) / len(ended)
     values["solve_rate"] = sum(row["steps_to_solve"] is not None for _, row in rows) / len(rows)
-    middle = len(steps) // 2
-    values["median_steps"] = steps[middle] if len(steps) % 2 else sum(steps[middle - 1 : middle + 1]) / 2
-    values["steps_to_solve"] = math.exp(sum(map(math.log, steps)) / len(steps))
+    values["median_steps"] = statistics.median(steps)
+    values["steps_to_solve"] = statistics.geometric_mean(steps)
     return values
 
 
@@ -54,7 +65,7 @@ def _rank(metric: str, row: Mapping[str, Any]) -> tuple:
     return (value, -row["solve_rate"], row["median_steps"], rate)
 
 
-def _note(ablation: Ablation, winner: Mapping[str, Any]) -> str:
+def _edge_note(ablation: Ablation, winner: Mapping[str, Any]) -> str:
     """Says so where the winner is at an end of a learning-rate grid: the best may lie beyond."""
     rates = sorted({setting.get("train.lr", 0.0) for setting in ablation.nuisances})
     rate = winner["nuisance"].get("train.lr")

@@ -99,6 +99,7 @@ class Model(nn.Module):
         self.num_outputs = spec.task.num_outputs
         self.readout = None if model.tied else Linear(model.width, self.num_outputs)
         self.pool = (model.pool or "mean") if spec.task.pooled else None
+        self.pad_token = spec.task.pad_token
         if gpt2:
             _use_gpt2_initialisation(self, model.layers, mixers=model.init == "gpt2")
 
@@ -110,14 +111,24 @@ class Model(nn.Module):
         state: State = None
         for block in self.blocks:
             x, state = block(x, state)
-        if self.pool == "mean":
-            x = x.mean(dim=-2, keepdim=True)
+        if self.pool is not None:
+            x = self._pooled(x, tokens)
         elif scored is not None:
             x = torch.take_along_dim(x, scored.unsqueeze(-1), dim=-2)
         x = self.norm(x)
         if self.readout is not None:
             return self.readout(x)
         return linear(x, self.embedding.weight[..., : self.num_outputs, :], None)
+
+    def _pooled(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """(S, B, L, D) -> (S, B, 1, D): the mean, or the last, of what is no padding."""
+        if self.pad_token is None:
+            return x.mean(dim=-2, keepdim=True) if self.pool == "mean" else x[..., -1:, :]
+        real = tokens != self.pad_token
+        count = real.sum(dim=-1, keepdim=True).unsqueeze(-1)
+        if self.pool == "last":
+            return torch.take_along_dim(x, count - 1, dim=-2)
+        return (x * real.unsqueeze(-1)).sum(dim=-2, keepdim=True) / count
 
 
 def channel_mixer(spec: ChannelMixer, width: int) -> nn.Module | None:

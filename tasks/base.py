@@ -73,6 +73,7 @@ class Task(Component):
             the losses `all` and `masked` are defined.
         pooled: one label for the whole sequence, scored at the last position and predicted from
             a pooled representation.
+        pad_token: the token that fills up an input after its end, left out when pooling.
         version: bump it when the same parameters give other examples; part of every run_id.
     """
 
@@ -80,6 +81,7 @@ class Task(Component):
     source: ClassVar[str]
     next_token: ClassVar[bool] = True
     pooled: ClassVar[bool] = False
+    pad_token: ClassVar[int | None] = None
 
     @property
     @abstractmethod

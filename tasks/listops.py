@@ -65,6 +65,7 @@ class ListOps(Task):
     source: ClassVar[str] = "Long Range Arena, arXiv:2011.04006, section 2.2.1"
     next_token: ClassVar[bool] = False
     pooled: ClassVar[bool] = True
+    pad_token: ClassVar[int | None] = 0
 
     @model_validator(mode="after")
     def _possible(self):

@@ -14,6 +14,8 @@ class Executor(Protocol):
     """A context manager; workers start with the first call of `execute`, if there is one."""
 
     name: str
+    device: str
+    num_workers: int
 
     def __enter__(self) -> Executor: ...
 
@@ -30,23 +32,35 @@ def make(
     workers: int | None = None,
     device: str = "auto",
     address: str | None = None,
+    per_gpu: int = 1,
     plugins: Sequence[str] = (),
 ) -> Executor:
     """The executor of that name: `local`, `ray`, or `auto`: Ray for a cluster or several GPUs.
 
     workers: processes (local) or cohorts at a time (Ray). device: `cpu`, `cuda` or `auto`.
+    per_gpu: cohorts that share one GPU (Ray). plugins: files that workers import too.
     """
     if name not in ("auto", "local", "ray"):
         raise HarnessError(f"unknown executor {name!r}", fix="one of auto, local, ray")
     if name == "local" and address:
         raise HarnessError("--address names a Ray cluster", fix="use --executor ray")
     device, num_gpus = resolve_device(device)
+    if name == "auto" and per_gpu > 1:
+        name = "ray"
+    if name == "local" and per_gpu > 1:
+        raise HarnessError("local workers do not share a GPU", fix="use --executor ray")
     if name == "auto":
         name = "ray" if address or (device == "cuda" and num_gpus > 1) else "local"
     if name == "ray":
         from ablations.executors.ray_tune import RayTune
 
-        return RayTune(workers=workers, device=device, address=address, plugins=tuple(plugins))
+        return RayTune(
+            workers=workers,
+            device=device,
+            address=address,
+            per_gpu=per_gpu,
+            plugins=tuple(plugins),
+        )
     from ablations.executors.local import Local
 
     return Local(workers=workers, device=device, plugins=tuple(plugins))

@@ -21,7 +21,7 @@ from harness.spec import RunSpec
 from harness.training.data import CohortData, Examples, evaluation_batch, examples
 from harness.training.evaluation import Scores, breakdown, evaluate, loss_per_target
 from harness.training.events import Diverged, Event, Finished, Measured, Started
-from harness.training.optimiser import AdamW, clip, schedule_factor
+from harness.training.optimiser import AdamW, clip_, schedule_factor
 from harness.training.stack import Stack
 from tasks.base import IGNORE, Batch
 
@@ -102,14 +102,13 @@ class _Cohort:
 
     def _update(self, step: int) -> None:
         batch = self.data.step(step).to(self.device)
-        self.stack.grads.zero_()
         logits = self.stack.model(batch.tokens, batch.scored)
         num_scored = (batch.targets != IGNORE).flatten(1).sum(1)
         losses = loss_per_target(logits, batch.targets).flatten(1).sum(1) / num_scored
-        losses.sum().backward()
+        grads = self.stack.gradient(losses.sum())
         if self.train_spec.clip_norm is not None:
-            clip(self.stack, self.train_spec.clip_norm)
-        self.optimiser.step(self.stack, schedule_factor(self.train_spec, step))
+            clip_(grads, self.train_spec.clip_norm)
+        self.optimiser.step(self.stack, grads, schedule_factor(self.train_spec, step))
         losses = losses.detach()
         self._loss_sum += losses
         self._steps_summed += 1

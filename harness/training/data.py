@@ -97,12 +97,12 @@ def examples(spec: RunSpec, batch: Batch, form: Form | None = None) -> Examples:
     """A task's batch as tensors, under the loss mode of the run (or another `form`)."""
     form = form or spec.train.loss
     inputs, targets = with_loss(spec.task, batch, form)
-    tokens = torch.from_numpy(np.ascontiguousarray(inputs))
+    tokens = torch.tensor(inputs)
     if form == "all":
-        return Examples(tokens, None, torch.from_numpy(np.ascontiguousarray(targets)))
+        return Examples(tokens, None, torch.tensor(targets))
     scored = _scored_positions(targets, spec.task.max_scored)
     picked = np.take_along_axis(targets, scored, axis=1)
-    return Examples(tokens, torch.from_numpy(scored), torch.from_numpy(picked))
+    return Examples(tokens, torch.tensor(scored), torch.tensor(picked))
 
 
 def evaluation_batch(task: Task, role: Role, size: int) -> Batch:
@@ -113,7 +113,7 @@ def evaluation_batch(task: Task, role: Role, size: int) -> Batch:
 def _scored_positions(targets: np.ndarray, most: int) -> np.ndarray:
     """(n, most) positions of the scored targets in order, filled up with unscored positions."""
     order = np.argsort(targets == IGNORE, axis=1, kind="stable")
-    return np.ascontiguousarray(order[:, :most])
+    return order[:, :most]
 
 
 def _held_out(spec: RunSpec) -> np.ndarray:

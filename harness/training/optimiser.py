@@ -45,12 +45,12 @@ class AdamW:
         self.square = torch.zeros_like(stack.values)
         self.steps_taken = 0
 
-    def step(self, stack: Stack, factor: float) -> None:
-        """One update; factor: the schedule's value, which multiplies every rate."""
+    def step(self, stack: Stack, grads: Tensor, factor: float) -> None:
+        """One update from gradients (S, P); factor: the schedule's value, on every rate."""
         first, second = self.betas
         self.steps_taken += 1
-        self.mean.lerp_(stack.grads, 1 - first)
-        self.square.mul_(second).addcmul_(stack.grads, stack.grads, value=1 - second)
+        self.mean.lerp_(grads, 1 - first)
+        self.square.mul_(second).addcmul_(grads, grads, value=1 - second)
         root = self.square.sqrt().mul_(1 / math.sqrt(1 - second**self.steps_taken)).add_(EPS)
         update = torch.div(self.mean, root, out=root).mul_(self.rates)
         stack.values.addcmul_(stack.values, self.decays, value=-factor)
@@ -73,7 +73,7 @@ def schedule_factor(train: TrainSpec, step: int) -> float:
     return train.final_lr_fraction + (1 - train.final_lr_fraction) * shape
 
 
-def clip(stack: Stack, largest_norm: float) -> None:
-    """Scales each member's gradient down to the norm, as torch.nn.utils.clip_grad_norm_ does."""
-    norm = torch.linalg.vector_norm(stack.grads, dim=1, keepdim=True)
-    stack.grads.mul_((largest_norm / (norm + 1e-6)).clamp_(max=1.0))
+def clip_(grads: Tensor, largest_norm: float) -> None:
+    """Scales each member's gradient (S, P) down to the norm, as torch's clip_grad_norm_ does."""
+    norm = torch.linalg.vector_norm(grads, dim=1, keepdim=True)
+    grads.mul_((largest_norm / (norm + 1e-6)).clamp_(max=1.0))

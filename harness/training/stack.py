@@ -23,8 +23,8 @@ from harness.spec import RunSpec
 class Stack:
     """The stacked model of a cohort.
 
-    model: its parameters have a leading dimension S. values, grads: (S, P) matrices that the
-    parameters and their gradients are views of. recipes: (recipe, columns) of each parameter.
+    model: its parameters have a leading dimension S. values: the (S, P) matrix that they are
+    views of. recipes: (recipe, columns) of each parameter.
     """
 
     def __init__(self, spec: RunSpec, seed_keys: Sequence[str], device: torch.device):
@@ -47,17 +47,18 @@ class Stack:
         self.model.to(device)
         self._adopt(torch.stack([members[key] for key in seed_keys]).to(device))
 
-    @property
-    def num_members(self) -> int:
-        return len(self.values)
+    def gradient(self, loss: Tensor) -> Tensor:
+        """(S, P): of a sum of members' losses, laid out as `values`."""
+        grads = torch.autograd.grad(loss, self._leaves, materialize_grads=True, allow_unused=True)
+        return torch.cat([grad.reshape(len(self.values), -1) for grad in grads], dim=1)
 
     def keep(self, rows: Tensor) -> None:
-        """Reduces the stack to these members; gradients are cleared."""
+        """Reduces the stack to these members."""
         self._adopt(self.values[rows].clone())
 
     def _adopt(self, values: Tensor) -> None:
-        self.values, self.grads = values, torch.zeros_like(values)
+        self.values, self._leaves = values, []
         for owner, leaf, shape, columns in self._places:
-            value = nn.Parameter(self.values[:, columns].view(-1, *shape))
-            value.grad = self.grads[:, columns].view(-1, *shape)
+            value = nn.Parameter(values[:, columns].view(-1, *shape))
             owner._parameters[leaf] = value
+            self._leaves.append(value)

@@ -1,0 +1,68 @@
+"""A plan for people and for scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ablations.ablation import Ablation
+from ablations.executors.local import usable_cpus
+from ablations.runner import Plan
+from harness.cost import cost, training_flops
+
+
+def plan_data(ablation: Ablation, plan: Plan, folder: Path) -> dict[str, Any]:
+    """All that a plan says, as plain data."""
+    workers = usable_cpus()
+    return {
+        "name": ablation.name,
+        "scale": ablation.scale,
+        "question": ablation.question,
+        "folder": str(folder),
+        "runs": {**plan.counts, "to_be_chosen": plan.to_choose},
+        "cohorts": len(plan.cohorts),
+        "workers": workers,
+        "estimate_s": round(plan.estimate_s(workers), 1),
+        "arms": [
+            {
+                "arm": arm.label,
+                **cost(arm.spec)._asdict(),
+                "training_flops": training_flops(arm.spec),
+                "regime": arm.spec.regime,
+            }
+            for arm in ablation.arms
+        ],
+        "seeds": ablation.seeds.model_dump(),
+        "nuisances": ablation.nuisances if ablation.needs_selection else [],
+    }
+
+
+def render_plan(data: dict[str, Any]) -> str:
+    """The plan as text."""
+    runs, width = data["runs"], max(len(arm["arm"]) for arm in data["arms"])
+    lines = [
+        f"{data['name']} ({data['scale']}): {data['question']}",
+        "",
+        f"  {'arm':<{width}}  {'parameters':>10}  {'FLOPs/token':>11}  {'state':>8}  regime",
+        *(
+            f"  {arm['arm']:<{width}}  {arm['params']:>10,}  {arm['flops_per_token']:>11,.0f}  "
+            f"{arm['state_size']:>8,}  {arm['regime']}"
+            for arm in data["arms"]
+        ),
+        "",
+        f"runs: {runs['new']} new, {runs['cached']} cached, {runs['failed']} failed (tried again), "
+        f"{runs['to_be_chosen']} to be chosen",
+        f"cohorts: {data['cohorts']}, about {duration(data['estimate_s'])} on {data['workers']} "
+        "CPU workers" + (", runs to be chosen not counted" if runs["to_be_chosen"] else ""),
+        f"folder: {data['folder']}",
+    ]
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """A rough time: 40 s, 3 min, 2.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

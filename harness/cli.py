@@ -1,0 +1,242 @@
+"""The command line: verbs only. Each imports what it needs when it is called, so that `--help`,
+`status` and `report` start without torch.
+
+Exit codes: 0 done, 1 finished with failed runs, 2 user error, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from harness.foundation.errors import HarnessError
+
+SCALE = click.option("--scale", default="smoke", show_default=True, help="smoke, laptop or paper")
+OUT = click.option("--out", type=click.Path(path_type=Path), help="output folder [runs/NAME-SCALE]")
+SET = click.option("--set", "overrides", multiple=True, metavar="a.b=c", help="set a field of base")
+PLUGIN = click.option("--plugin", "plugins", multiple=True, help="Python file with own components")
+JSON = click.option("--json", "as_json", is_flag=True, help="machine-readable output")
+
+
+class _Verbs(click.Group):
+    """Turns a HarnessError into its message and exit code 2, Ctrl-C into 130."""
+
+    def invoke(self, ctx: click.Context):
+        try:
+            return super().invoke(ctx)
+        except HarnessError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted; the same command goes on from here", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="orchid-harness")
+def main() -> None:
+    """Ablations of sequence mixers on synthetic tasks. NAME is a library ablation (orchid list),
+    the path of a YAML file, or the output folder of an earlier run."""
+
+
+@main.command(name="list")
+@click.argument("what", type=click.Choice(["all", "tasks", "mixers", "ablations"]), default="all")
+@PLUGIN
+@JSON
+def list_(what: str, plugins: tuple[str, ...], as_json: bool) -> None:
+    """Tasks, mixers and ablations, one line each."""
+    from harness import catalogue
+
+    _load_plugins(plugins)
+    sections = catalogue.sections(what)
+    if as_json:
+        click.echo(json.dumps(sections, indent=2))
+    else:
+        click.echo(catalogue.render(sections))
+
+
+@main.command()
+@click.argument("task")
+@SET
+@PLUGIN
+@click.option("--seed", default=0, show_default=True, help="which example is drawn")
+@JSON
+def show(task: str, overrides: tuple[str, ...], plugins: tuple[str, ...], seed: int, as_json: bool):
+    """One example of TASK, token by token, and the numbers to beat."""
+    from harness import catalogue
+
+    _load_plugins(plugins)
+    drawn = catalogue.show_task(task, overrides, seed)
+    click.echo(json.dumps(drawn.as_data(), indent=2) if as_json else drawn.render())
+
+
+@main.command()
+@click.argument("name")
+@SCALE
+@SET
+@PLUGIN
+def validate(name: str, scale: str, overrides: tuple[str, ...], plugins: tuple[str, ...]) -> None:
+    """Checks an ablation, and the tasks in it, without training."""
+    import ablations
+    from tasks.check import check_task
+
+    _load_plugins(plugins)
+    ablation = ablations.load(name, scale=scale, overrides=overrides)
+    for task in {arm.spec.task for arm in ablation.arms}:
+        check_task(task)
+    click.echo(f"{ablation.name} ({ablation.scale}): {len(ablation.arms)} arms, no mistakes")
+
+
+@main.command()
+@click.argument("name")
+@SCALE
+@OUT
+@SET
+@PLUGIN
+@JSON
+def plan(name, scale, out, overrides, plugins, as_json) -> None:
+    """What `run` would do now: runs, cohorts, cost of each arm, time."""
+    import ablations
+    from ablations import runner
+    from ablations.show import plan_data, render_plan
+
+    _load_plugins(plugins)
+    ablation = ablations.load(name, scale=scale, overrides=overrides)
+    folder = _folder_of(name, out, ablation)
+    planned = plan_data(ablation, runner.plan_from_folder(ablation, folder), folder)
+    click.echo(json.dumps(planned, indent=2) if as_json else render_plan(planned))
+
+
+@main.command()
+@click.argument("name")
+@SCALE
+@OUT
+@SET
+@PLUGIN
+@click.option("--executor", default="auto", show_default=True, help="auto, local or ray")
+@click.option("--workers", type=click.IntRange(min=1), help="cohorts at a time [one a core or GPU]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
+@click.option("--per-gpu", type=click.IntRange(min=1), default=1, help="cohorts that share a GPU")
+@click.option("--address", envvar="RAY_ADDRESS", help="Ray cluster: auto, or its address")
+def run(name, scale, out, overrides, plugins, executor, workers, device, per_gpu, address) -> None:
+    """Trains what is missing, then writes and prints the report."""
+    import ablations
+    import reports
+    from ablations import executors, runner
+    from harness.progress import Progress
+    from reports.tensorboard import TensorBoard
+
+    _load_plugins(plugins)
+    ablation = ablations.load(name, scale=scale, overrides=overrides)
+    engine = executors.make(
+        executor,
+        workers=workers,
+        device=device,
+        address=address,
+        per_gpu=per_gpu,
+        plugins=tuple(str(Path(file).resolve()) for file in plugins),
+    )
+    folder = _folder_of(name, out, ablation)
+    summary = runner.run(
+        ablation, out=folder, engine=engine, watchers=[Progress(), TensorBoard(folder)]
+    )
+    reports.show(folder)
+    click.echo(reports.write_html(folder))
+    if summary.num_failed:
+        click.echo(f"{summary.num_failed} runs failed; see the report", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("name")
+@SCALE
+@OUT
+@JSON
+def status(name: str, scale: str, out: Path | None, as_json: bool) -> None:
+    """How far a run has come."""
+    from reports.status import read_status, render_status
+
+    found = read_status(_folder(name, scale, out))
+    click.echo(json.dumps(found, indent=2) if as_json else render_status(found))
+
+
+@main.command()
+@click.argument("name")
+@SCALE
+@OUT
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="one row an arm")
+@click.option("--html", "html_file", type=click.Path(path_type=Path), help="[FOLDER/report.html]")
+def report(name, scale, out, csv_file, html_file) -> None:
+    """The answer so far: a table, and report.html."""
+    import reports
+    from reports import tensorboard
+
+    folder = _folder(name, scale, out)
+    reports.show(folder)
+    if csv_file is not None:
+        reports.write_csv(folder, csv_file)
+    tensorboard.rebuild(folder)
+    click.echo(reports.write_html(folder, html_file))
+
+
+@main.command()
+def doctor() -> None:
+    """Checks the installation and the machine, and says how to mend them."""
+    from harness.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        click.echo(str(finding))
+    if not all(finding.ok for finding in findings):
+        sys.exit(2)
+
+
+@main.command()
+@click.argument("kind", type=click.Choice(["task"]))
+@click.argument("name")
+@click.option("--into", type=click.Path(path_type=Path), default=Path("."), help="folder [.]")
+def new(kind: str, name: str, into: Path) -> None:
+    """Writes a new task and its test, which already pass."""
+    from harness.scaffold import write_task
+
+    for path in write_task(name, into):
+        click.echo(path)
+
+
+def _load_plugins(files: tuple[str, ...]) -> None:
+    from harness.foundation.plugins import load_plugins
+
+    load_plugins(files)
+
+
+def _folder_of(name: str, out: Path | None, ablation) -> Path:
+    """Where a loaded ablation's results are."""
+    from ablations.runner import default_folder
+
+    if out is None and Path(name).is_dir():
+        return Path(name)
+    return out or default_folder(ablation)
+
+
+def _folder(name: str, scale: str, out: Path | None) -> Path:
+    """Where results are, without loading the ablation."""
+    from harness.foundation import yaml
+
+    path = Path(name)
+    if out is not None:
+        return out
+    if path.is_dir():
+        return path
+    if path.suffix in (".yaml", ".yml"):
+        data = yaml.load_file(path).data
+        name = data.get("name", path.stem) if isinstance(data, dict) else path.stem
+    folder = Path("runs") / f"{name}-{scale}"
+    if not folder.is_dir():
+        raise HarnessError(
+            f"nothing has been run at {folder}",
+            fix=f"orchid run {name} --scale {scale}, or give the output folder",
+        )
+    return folder
