@@ -125,6 +125,26 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return out[..., :outputs].reshape(*x.shape[:-1], outputs)
 
 
+def gelu(x: Tensor) -> Tensor:
+    """x Phi(x), exact.
+
+    gelu, sigmoid and silu are written with erf and tanh because torch's fused kernels round the
+    last few entries of an array otherwise than the rest: a member's bits would depend on its
+    place in the stack.
+    """
+    return x * torch.erf(x * math.sqrt(0.5)).add(1).mul(0.5)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """1 / (1 + exp(-x)), the same bits at every place of an array; see `gelu`."""
+    return torch.tanh(x * 0.5).add(1).mul(0.5)
+
+
+def silu(x: Tensor) -> Tensor:
+    """x sigmoid(x), the same bits at every place of an array; see `gelu`."""
+    return x * sigmoid(x)
+
+
 class LayerNorm(nn.Module):
     """Layer normalisation over the last dimension, with scale and offset; x (..., B, L, D)."""
 

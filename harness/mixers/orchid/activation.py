@@ -16,6 +16,7 @@ from torch import Tensor
 
 from harness.foundation.config import Component
 from harness.foundation.registry import Registry
+from harness.layers import gelu, sigmoid, silu
 
 _FLOOR = 1e-6  # of |q| in the division, as published
 
@@ -48,6 +49,10 @@ class Softmax(Activation):
         return q.softmax(-2)
 
 
+def _softplus(x: Tensor) -> Tensor:
+    return torch.relu(x) + torch.log1p(torch.exp(-x.abs()))
+
+
 class Pointwise(Activation):
     """on: magnitude (phase kept), or parts (real and imaginary part, each by itself)."""
 
@@ -76,7 +81,7 @@ class Tanh(Pointwise):
 
 @ACTIVATIONS.register("sigmoid")
 class Sigmoid(Pointwise):
-    function = staticmethod(torch.sigmoid)
+    function = staticmethod(sigmoid)
 
 
 @ACTIVATIONS.register("softsign")
@@ -86,22 +91,22 @@ class Softsign(Pointwise):
 
 @ACTIVATIONS.register("softplus")
 class Softplus(Pointwise):
-    function = staticmethod(F.softplus)
+    function = staticmethod(_softplus)
 
 
 @ACTIVATIONS.register("relu")
 class Relu(Pointwise):
-    function = staticmethod(F.relu)
+    function = staticmethod(torch.relu)
 
 
 @ACTIVATIONS.register("silu")
 class Silu(Pointwise):
-    function = staticmethod(F.silu)
+    function = staticmethod(silu)
 
 
 @ACTIVATIONS.register("gelu")
 class Gelu(Pointwise):
-    function = staticmethod(F.gelu)
+    function = staticmethod(gelu)
 
 
 @ACTIVATIONS.register("softshrink")

@@ -29,7 +29,16 @@ from torch import Tensor, nn
 
 from harness.foundation.config import Component, FromRegistry
 from harness.foundation.registry import Registry
-from harness.layers import Recipe, constant, depthwise_conv, normal, parameter, per_channel, uniform
+from harness.layers import (
+    Recipe,
+    constant,
+    depthwise_conv,
+    gelu,
+    normal,
+    parameter,
+    per_channel,
+    uniform,
+)
 from harness.mixers.base import fft_flops
 from harness.mixers.orchid.activation import ACTIVATIONS, Activation, Identity, magnitude
 from harness.mixers.orchid.global_convolution import Kind, Normalization, Transform
@@ -318,7 +327,7 @@ class ConvBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for layer, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = conv(x)
-            x = norm(F.gelu(x) if layer + 1 < len(self.convs) else x)
+            x = norm(gelu(x) if layer + 1 < len(self.convs) else x)
         return x
 
 

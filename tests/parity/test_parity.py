@@ -1,0 +1,86 @@
+"""The stored numbers agree; broken files are failures that say what is wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.parity.check import check, main, relative_error
+
+HERE = Path(__file__).parent
+OWN = sorted((HERE / "data").rglob("*.npz"))
+SHARED = sorted((HERE.parents[2] / "shared" / "parity" / "orchid").glob("*.npz"))
+
+
+@pytest.mark.parametrize("file", [*OWN, *SHARED], ids=lambda file: f"{file.parts[-4]}-{file.stem}")
+def test_stored_numbers(file):
+    result = check(file)
+    assert result.status != "failed", result
+    assert result.status == "passed" or "batchnorm" in result.detail, result
+
+
+def rewrite(source, target, change):
+    with np.load(source) as archive:
+        data = {key: archive[key] for key in archive.files}
+    config = json.loads(str(data["config"]))
+    change(data, config)
+    np.savez(target, **{**data, "config": np.array(json.dumps(config))})
+
+
+def drop(key):
+    return lambda data, config: data.pop(key)
+
+
+def option(**values):
+    return lambda data, config: config.update(values)
+
+
+def scale_output(data, config):
+    data["output"] = data["output"] * (1 + 1e-7)
+
+
+def wrong_shape(data, config):
+    data["param/in_linear.weight"] = data["param/in_linear.weight"][:-1]
+
+
+def extra_weight(data, config):
+    data["param/mystery"] = np.zeros(3, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "detail"),
+    [
+        (scale_output, "failed", "output 1.0e-07"),
+        (wrong_shape, "failed", "in_linear.weight"),
+        (extra_weight, "failed", "mystery"),
+        (drop("input"), "failed", "lacks 'input"),
+        (drop("param/out_linear.bias"), "failed", "out_linear.bias"),
+        (option(L=17), "failed", "17"),
+        (option(dxt="wavelet"), "unsupported", "transform wavelet"),
+        (option(norm="batchnorm"), "unsupported", "norm batchnorm"),
+        (option(num_heads=2), "unsupported", "2 heads"),
+        (option(upstream="x/y", mixer="hyena"), "unsupported", "no mixer hyena"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, change, status, detail):
+    rewrite(OWN[0], tmp_path / "case.npz", change)
+    result = check(tmp_path / "case.npz")
+    assert result.status == status and detail in result.detail, result
+
+
+def test_the_command_counts_and_fails(tmp_path, capsys):
+    rewrite(OWN[0], tmp_path / "a.npz", option())
+    rewrite(OWN[0], tmp_path / "b.npz", option(norm="batchnorm"))
+    assert main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 0 failed, 1 skipped"
+    (tmp_path / "c.npz").write_bytes(b"not an archive")
+    assert main([str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "1 passed, 1 failed, 1 skipped" and "c" in out
+    assert main([str(tmp_path / "nothing")]) == 2
+
+
+def test_relative_error():
+    assert relative_error(np.array([1.0, 2.2]), np.array([1.0, 2.0])) == pytest.approx(0.1)
+    assert np.isnan(relative_error(np.array([np.nan]), np.array([1.0])))
