@@ -1,7 +1,7 @@
 """Reports: from a ledger to tables, figures and pages; without torch and without Ray.
 
-    frames = reports.load("runs/quickstart")        # tidy pandas frames
-    reports.write_html("runs/quickstart")           # one file that needs nothing else
+frames = reports.load("runs/quickstart")        # tidy pandas frames
+reports.write_html("runs/quickstart")           # one file that needs nothing else
 """
 
 from __future__ import annotations

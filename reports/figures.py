@@ -18,7 +18,6 @@ from typing import NamedTuple
 from markupsafe import escape
 
 from reports.records import Arm, Records
-from reports.statistics import mean_interval
 from reports.table import Table, estimate_text, plain
 
 INK = "#010203"  # becomes currentColor
@@ -86,15 +85,11 @@ def _answer(records: Records, table: Table) -> Picture | None:
             continue
         seeds = [r.accuracy for r in records.confirmation(arm) if r.accuracy is not None]
         spread = [place + 0.2 * (k - (len(seeds) - 1) / 2) / len(seeds) for k in range(len(seeds))]
-        axes.plot(
-            seeds, spread, "o", ms=5.5, mfc=COLOURS[0], mec="none", alpha=0.5, clip_on=False
-        )
+        axes.plot(seeds, spread, "o", ms=5.5, mfc=COLOURS[0], mec="none", alpha=0.5, clip_on=False)
         if row.accuracy_low is not None:
             ends = [row.accuracy_low, row.accuracy_high]
             axes.plot(ends, [place, place], color=INK, lw=1.6, clip_on=False)
-        axes.plot(
-            [row.accuracy], [place], "|", ms=13, mec=INK, mew=2.2, clip_on=False, zorder=4
-        )
+        axes.plot([row.accuracy], [place], "|", ms=13, mec=INK, mew=2.2, clip_on=False, zorder=4)
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", length=0, pad=8)
     axes.set_ylim(len(labels) - 0.45, -0.55)
@@ -149,7 +144,9 @@ def _learning(records: Records) -> Picture | None:
         f"{plain(arm.label)} {_mean_curve(curves[arm.condition_id])[1][-1]:.2f}" for arm in arms
     ]
     text = "Validation accuracy over training steps, by arm and seed. Last mean: "
-    caption = "Thin: every seed. Bold: their mean, in which a run that ended early keeps its last value."
+    caption = (
+        "Thin: every seed. Bold: their mean, in which a run that ended early keeps its last value."
+    )
     return _picture(figure, "Learning curves", text + "; ".join(final) + ".", caption)
 
 
@@ -207,11 +204,11 @@ def _breakdown(records: Records, fact: str) -> Picture:
 
     name = plain(fact)
     figure = _panels(arms, line, faint, x=name, y="test accuracy")
-    said = [
-        f"{plain(arm.label)} {points[arm.condition_id][1][0]:.2f} at {points[arm.condition_id][0][0]:g}"
-        f" and {points[arm.condition_id][1][-1]:.2f} at {points[arm.condition_id][0][-1]:g}"
-        for arm in arms
-    ]
+    said = []
+    for arm in arms:
+        places, accuracies = points[arm.condition_id]
+        ends = [f"{accuracies[end]:.2f} at {places[end]:.3g}" for end in (0, -1)]
+        said.append(f"{plain(arm.label)} {' and '.join(ends)}")
     text = f"Test accuracy by {name}, seeds pooled. " + "; ".join(said) + "."
     caption = "Test targets of all finished seeds together; rare values are gathered."
     return _picture(figure, f"Accuracy by {name}", text, caption)

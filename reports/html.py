@@ -182,10 +182,10 @@ def _solved(run: Run) -> str:
 def _protocol(records: Records) -> list[tuple[str, str]]:
     meta = records.meta
     seeds = meta["seeds"]
-    out = [(f"factor {plain(key)}", ", ".join(map(plain, v))) for key, v in meta["factors"].items()]
+    out = [(f"factor {plain(key)}", "; ".join(map(plain, v))) for key, v in meta["factors"].items()]
     beside = [plain(arm.label) for arm in records.arms if "variant" in arm.levels]
     if beside:
-        out.append(("arms beside the grid", ", ".join(beside)))
+        out.append(("arms beside the grid", "; ".join(beside)))
     if len(meta["nuisances"]) > 1:
         choices = "; ".join(map(setting_text, meta["nuisances"]))
         out.append(
@@ -238,7 +238,9 @@ def _provenance(records: Records) -> list[tuple[str, str]]:
             counts = Counter(plain(run.provenance.get(key, "not recorded")) for run in runs)
             out.append((key.replace("_", " "), _counted(counts)))
     plugins = Counter(
-        f"{name} {digest}" for run in runs for name, digest in run.provenance.get("plugins", {}).items()
+        f"{name} {digest}"
+        for run in runs
+        for name, digest in run.provenance.get("plugins", {}).items()
     )
     if plugins:
         out.append(("plug-in sources", _counted(plugins)))
@@ -256,7 +258,7 @@ def _provenance(records: Records) -> list[tuple[str, str]]:
 def _counted(counts: Counter) -> str:
     if len(counts) == 1:
         return plain(next(iter(counts)))
-    return ", ".join(f"{plain(key)} ({count} runs)" for key, count in counts.most_common())
+    return ", ".join(f"{plain(key)} (runs: {count})" for key, count in counts.most_common())
 
 
 def _distinct(values: Iterable[Any]) -> list[str]:

@@ -98,7 +98,9 @@ class Run:
 
     def curve(self, split: str, metric: str) -> list[tuple[int, float]]:
         """(step, value) in the order of steps."""
-        return [(m.step, m.value) for m in self.measurements if (m.split, m.metric) == (split, metric)]
+        return [
+            (m.step, m.value) for m in self.measurements if (m.split, m.metric) == (split, metric)
+        ]
 
     def _test(self, metric: str) -> float | None:
         curve = self.curve("test", metric) if self.status == "finished" else []
@@ -228,6 +230,8 @@ def _runs(db: sqlite3.Connection, arms: list[Arm]) -> Iterator[Run]:
 def _grouped(db, kind: type, table: str, columns: str) -> Mapping[str, tuple]:
     """run_id -> its rows, in the order of the table's key (run_id, split, metric, step)."""
     out: dict[str, list] = {}
-    for run_id, *row in db.execute(f"SELECT run_id, {columns} FROM {table} JOIN plan USING (run_id)"):
+    for run_id, *row in db.execute(
+        f"SELECT run_id, {columns} FROM {table} JOIN plan USING (run_id)"
+    ):
         out.setdefault(run_id, []).append(kind(*row))
     return {run_id: tuple(sorted(rows)) for run_id, rows in out.items()}

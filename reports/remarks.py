@@ -37,7 +37,9 @@ def answer(records: Records, table: Table) -> str:
     if not rows:
         return "No run that answers the question has finished yet, so there is no answer."
     metric = records.meta["metric"]
-    best = {"accuracy": _most_accurate, "loss": _least_loss, "steps_to_solve": _soonest}[metric](rows)
+    best = {"accuracy": _most_accurate, "loss": _least_loss, "steps_to_solve": _soonest}[metric](
+        rows
+    )
     if best is None:
         head = "No arm solved the task in half of its runs or more"
         best = _most_accurate(rows)
@@ -50,7 +52,7 @@ def answer(records: Records, table: Table) -> str:
         }[metric]
         head = f"{what}: {_named(best, metric)}"
     if _is_partial(records):
-        head = f"So far, with runs still missing: {head[0].lower()}{head[1:]}"
+        head = f"So far (runs are missing), {head[0].lower()}{head[1:]}"
     return head + _rivals(records, table, best, metric) + _against_baseline(table, best, metric)
 
 
@@ -97,7 +99,9 @@ def _score(row: Row, metric: str) -> str:
     if metric == "steps_to_solve":
         return f"median {steps_text(row)} steps, {row.solved} of {row.ended} runs"
     if metric == "loss":
-        return f"{value_text(row.loss)} nats a target, accuracy {estimate_text(row.accuracy_estimate)}"
+        return (
+            f"{value_text(row.loss)} nats a target, accuracy {estimate_text(row.accuracy_estimate)}"
+        )
     return estimate_text(row.accuracy_estimate)
 
 
@@ -186,7 +190,7 @@ def _yardsticks(records: Records, table: Table) -> Iterator[Remark]:
         names = _list([_quoted(row.arm) for row in low])
         yield Remark(
             f"At the floor, within {MARGIN} of the best shortcut: {names}. "
-            "Differences among them mean nothing."
+            "Such a score shows no more than the shortcut does."
         )
     ended = [run for run in records.confirmation() if run.ended]
     if ended and all(_solved_at_once(run) for run in ended):
@@ -235,7 +239,9 @@ def _provenance(records: Records) -> Iterator[Remark]:
     for key in PROVENANCE:
         values = Counter(plain(run.provenance[key]) for run in ended if key in run.provenance)
         if len(values) > 1:
-            yield Remark(f"Runs differ in {key}: {_counts(values)}. Their numbers may not be alike.")
+            yield Remark(
+                f"Runs differ in {key}: {_counts(values)}. Their numbers may not be alike."
+            )
     digests: dict[str, set[str]] = {}
     for run in ended:
         for name, digest in run.provenance.get("plugins", {}).items():

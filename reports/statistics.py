@@ -41,9 +41,7 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Estimate:
     return _around(mean, math.sqrt(square), len(values) - 1, level)
 
 
-def difference_interval(
-    a: Sequence[float], b: Sequence[float], level: float = LEVEL
-) -> Estimate:
+def difference_interval(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> Estimate:
     """mean(a) - mean(b) and Welch's interval, which does not take the variances as equal.
 
     No interval if either has one value; a point if neither varies.

@@ -37,7 +37,8 @@ def read_status(folder: Path) -> dict[str, Any]:
         **found,
         "to_be_chosen": meta["to_choose"],
         "left": planned - found["finished"] - found["diverged"],
-        "driver": holder and f"process {holder[1]} on {holder[0]}, "
+        "driver": holder
+        and f"process {holder[1]} on {holder[0]}, "
         f"seen {max(0.0, time.time() - holder[2]):.0f} s ago",
     }
 

@@ -250,12 +250,15 @@ def _columns(rows: list[Row], baseline: str | None) -> list[Column]:
         (True, Column("solved", lambda row: f"{row.solved}/{row.ended}" if row.ended else NOTHING)),
         (True, Column("steps", steps_text)),
         (True, Column("n", lambda row: str(row.n))),
-        (any_of("diverged"), Column("diverged", lambda row: str(row.diverged), True)),
-        (any_of("failed"), Column("failed", lambda row: str(row.failed), True)),
-        (any_of("missing"), Column("missing", lambda row: str(row.missing), True)),
+        (
+            any_of("diverged") or any_of("failed") or any_of("missing"),
+            Column("unfinished", _unfinished, True, True),
+        ),
         (
             any_of("best_shortcut"),
-            Column("best shortcut", lambda row: value_text(_rounded(row.best_shortcut_accuracy)), True),
+            Column(
+                "best shortcut", lambda row: value_text(_rounded(row.best_shortcut_accuracy)), True
+            ),
         ),
         (any_of("chance"), Column("chance", lambda row: value_text(_rounded(row.chance)), True)),
         (True, Column("params", lambda row: _count(row.params), True)),
@@ -272,6 +275,11 @@ def _difference_text(row: Row, baseline: str) -> str:
     if row.arm == plain(baseline):
         return "baseline"
     return estimate_text(row.difference_estimate, sign="+")
+
+
+def _unfinished(row: Row) -> str:
+    counts = [(row.diverged, "diverged"), (row.failed, "failed"), (row.missing, "missing")]
+    return ", ".join(f"{count} {what}" for count, what in counts if count) or NOTHING
 
 
 def _rounded(value: float | None) -> float | None:

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import reports
 from ablations.ledger import _SCHEMA, FILE, VERSION
 from harness.foundation.seeding import generator, short_hash
 
@@ -26,6 +28,7 @@ LEVELS = {  # label -> (steps to the middle of the curve, final accuracy)
     "attention": (250, 1.0),
 }
 BASELINE = "constant"
+ODD = {("shuffled", 2): "failed", ("none", 0): "diverged", ("cross-correlation, own", 1): None}
 
 
 class Maker:
@@ -94,7 +97,18 @@ class Maker:
         } | provenance  # fmt: skip
         self._insert(
             "runs",
-            (run_id, status, STEPS, 41.7 + seed, solved, message, trace, "{}", json.dumps(seen), 1.7e9),
+            (
+                run_id,
+                status,
+                STEPS,
+                41.7 + seed,
+                solved,
+                message,
+                trace,
+                "{}",
+                json.dumps(seen),
+                1.7e9,
+            ),
         )
         split = "selection" if purpose == "selection" else "validation"
         for step, value in curve or []:
@@ -146,9 +160,7 @@ def realistic(folder: Path) -> Path:
         note = "the largest learning rate of the grid won; a better one may lie beyond it"
         maker.choose(arm, best, note if label == "none" else "", peak=final - 0.01)
         for seed in range(3):
-            status = {
-                ("shuffled", 2): "failed", ("none", 0): "diverged", ("cross-correlation, own", 1): None,
-            }.get((label, seed), "finished")  # fmt: skip
+            status = ODD.get((label, seed), "finished")
             curve, accuracy, solved = _curve(rng, middle, final)
             if status == "diverged":
                 curve, solved = curve[:6], None
@@ -167,9 +179,19 @@ def folder(tmp_path_factory) -> Path:
     return realistic(tmp_path_factory.mktemp("ledger"))
 
 
+@pytest.fixture(scope="session")
+def page(folder) -> str:
+    return reports.write_html(folder).read_text()
+
+
 @pytest.fixture
-def maker(tmp_path) -> Maker:
-    return Maker(tmp_path / "out")
+def make(tmp_path) -> Callable[..., Maker]:
+    return lambda **meta: Maker(tmp_path / "out", **meta)
+
+
+@pytest.fixture
+def maker(make) -> Maker:
+    return make()
 
 
 def _curve(rng, middle: float, final: float) -> tuple[list, float, int | None]:

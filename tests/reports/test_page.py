@@ -1,0 +1,148 @@
+"""The page: self-contained, escaped, whole with a partial ledger; and what reports import."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import reports
+from reports import figures, records, table
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+NASTY = ["<script>alert(1)</script>", "a & b", '"><img src=x>', "$x_1$ 100%", "=cmd()", "{{ 1 }}"]
+
+
+def test_the_page_refers_to_nothing_outside(page):
+    assert not re.search(r"http", re.sub(r'xmlns(:\w+)?="[^"]*"', "", page))
+    assert not re.search(r"<script|@import|<iframe|<object|\bsrc=", page)
+    assert all(value.startswith("#") for value in re.findall(r'xlink:href="([^"]*)"', page))
+    assert re.findall(r' href="([^"]*)"', page) == ["data:,"]
+
+
+def test_tags_are_balanced_and_ids_occur_once(page):
+    checker = _Balance()
+    checker.feed(page)
+    assert checker.open == []
+    assert len(checker.ids) == len(set(checker.ids))
+
+
+def test_names_come_out_as_text_everywhere(maker):
+    for index, label in enumerate(NASTY):
+        arm = maker.arm(label)
+        for seed in range(2):
+            maker.run(
+                arm, seed, accuracy=0.5 + index / 20, curve=[(100, 0.3), (200, 0.6)],
+                slices=[("dist<i>", 1, 0.5, 9), ("dist<i>", 2, 0.7, 9)],
+            )  # fmt: skip
+    folder = maker.done()
+    page = reports.write_html(folder).read_text()
+    assert "<script" not in page and "<img" not in page and "<i>" not in page
+    assert "&lt;script&gt;alert(1)" in page and "{{ 1 }}" in page
+    drawn = _figures(folder)
+    assert [picture.title for picture in drawn][-1] == "Accuracy by dist<i>"
+    for picture in drawn:
+        said = " ".join(ElementTree.fromstring(picture.svg).itertext())
+        assert "a & b" in said and "$x_1$" in said
+        assert '"><img src=x>' in said
+
+
+def test_figures_are_named_deterministic_and_follow_the_page(folder):
+    first, second = _figures(folder), _figures(folder)
+    assert first == second
+    titles = ["Accuracy", "Learning curves", "Accuracy by distance", "Accuracy by occurrences"]
+    assert [picture.title for picture in first] == titles
+    for picture in first:
+        root = ElementTree.fromstring(picture.svg)
+        assert root.get("role") == "img" and len(root.get("aria-label")) > 100
+        assert "currentColor" in picture.svg and "#010203" not in picture.svg
+
+
+@pytest.mark.parametrize("num_arms", [1, 2, 6, 7])
+def test_figures_of_few_and_many_arms(maker, num_arms):
+    for index in range(num_arms):
+        arm = maker.arm(f"arm {index}")
+        slices = [("distance", d, 0.5, 1 + d % 3) for d in range(40)]
+        maker.run(arm, 0, curve=[(100, 0.3), (200, 0.6)], slices=slices)
+    drawn = _figures(maker.done())
+    assert len(drawn) == 3
+    for picture in drawn:
+        said = " ".join(ElementTree.fromstring(picture.svg).itertext())
+        assert all(f"arm {index}" in said for index in range(num_arms))
+
+
+def test_letters_that_the_font_lacks_pass(maker):
+    maker.run(maker.arm("\u4e2d\u6587"), 0, curve=[(1, 0.5)])
+    assert "\u4e2d\u6587" in reports.write_html(maker.done()).read_text(encoding="utf-8")
+
+
+def test_a_partial_page_says_what_is_missing(page):
+    assert "18 of 21 runs finished, 1 diverged, 1 failed, 1 missing" in page
+    assert "Traceback (most recent call last)" in page  # of the failed run, in <details>
+    assert page.count('class="won"') == 7
+    assert "a better one may lie beyond it" in page
+
+
+def test_a_run_that_failed_before_it_finished_is_told(maker):
+    arm = maker.arm("a")
+    run_id = maker.run(arm, 0)
+    maker.db.execute("INSERT INTO failures VALUES (?, 'worker died', 'trace', 1.0)", (run_id,))
+    page = reports.write_html(maker.done()).read_text()
+    assert "failed, then tried again: finished" in page and "worker died" in page
+
+
+def test_the_page_has_protocol_provenance_and_text(page):
+    for part in (
+        "model.width", "fresh examples in every batch", "lr 0.001; lr 0.003; lr 0.01",
+        "2.13.0 (runs: 61), 2.12.1 (runs: 1)", "name: conditioning", "arXiv:2402.18508",
+    ):  # fmt: skip
+        assert part in page
+    assert "train.lr</dt>" not in page  # tuned, so not fixed
+
+
+def test_an_empty_plan_has_a_page(maker):
+    assert "no answer" in reports.write_html(maker.done()).read_text()
+
+
+def test_reports_import_neither_torch_nor_ray(folder):
+    program = """
+import sys, reports
+heavy = ("pandas", "matplotlib", "jinja2", "rich", "scipy", "pydantic")
+light = [name for name in heavy if name in sys.modules]
+import reports.tensorboard
+reports.load(sys.argv[1]); reports.write_html(sys.argv[1]); reports.write_csv(sys.argv[1])
+reports.show(sys.argv[1]); reports.tensorboard.rebuild(sys.argv[1])
+print("loaded", light, [m for m in ("torch", "ray", "tensorflow") if m in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "loaded [] []"
+
+
+def _figures(folder):
+    found = records.read(folder)
+    return figures.draw(found, table.build(found))
+
+
+class _Balance(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.ids += [value for key, value in attributes if key == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.ids += [value for key, value in attributes if key == "id"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
