@@ -12,17 +12,20 @@ import math
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from markupsafe import escape
 
-from reports.records import Arm, Records
-from reports.table import Table, estimate_text, plain
+from reports.records import Arm, Choice, Records
+from reports.table import Table, estimate_text, plain, value_text
 
 INK = "#010203"  # becomes currentColor
 GREY = "#888888"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
+# Okabe and Ito, the blue a little lighter for dark pages
+COLOURS = ("#1b80c2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+CHANCE, SHORTCUT = (0, (1, 1.5)), (0, (4, 2))  # dashes
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MOST_TOGETHER = len(COLOURS)  # arms in one panel; more get a panel each
 FEW_VALUES = 12  # of a fact, which are drawn as they are; more are binned
@@ -57,15 +60,62 @@ class Picture(NamedTuple):
 
 def draw(records: Records, table: Table) -> list[Picture]:
     """Every figure that has something to show."""
+    with _style():
+        drawn = [_answer(records, table), _learning(records)]
+        drawn += [_breakdown(records, fact) for fact in _facts(records)]
+    return [picture for picture in drawn if picture is not None]
+
+
+def draw_tuning(records: Records) -> Picture | None:
+    """Selection accuracy over a single tuned number, by arm: a peak at an end is no peak."""
+    settings = records.meta["nuisances"]
+    keys = list(settings[0])
+    arms = [arm for arm in records.arms if arm.condition_id in records.choices]
+    if len(settings) < 2 or len(keys) != 1 or not arms:
+        return None
+    (key,) = keys
+    values = [setting[key] for setting in settings]
+    if not all(isinstance(value, (int, float)) for value in values):
+        return None
+    values.sort()
+    scores = {
+        arm.condition_id: _scores(records.choices[arm.condition_id], key, values) for arm in arms
+    }
+
+    def line(axes, arm: Arm, colour: str, marker: str) -> None:
+        style = {"marker": marker, "ms": 5, "mec": "none", "clip_on": False}
+        axes.plot(range(len(values)), scores[arm.condition_id], color=colour, lw=1.8, **style)
+        axes.set_xticks(range(len(values)), [value_text(value) for value in values])
+
+    def faint(axes, arm: Arm) -> None:
+        axes.plot(range(len(values)), scores[arm.condition_id], color=GREY, lw=0.9, alpha=0.35)
+
+    name = plain(key)
+    with _style():
+        figure = _panels(arms, line, faint, x=name, y="selection accuracy", many_ticks=False)
+        said = [
+            f"{plain(arm.label)} {max(scores[arm.condition_id]):.2f} at "
+            f"{value_text(records.choices[arm.condition_id].nuisance[key])}"
+            for arm in arms
+        ]
+        text = f"Accuracy on the selection seeds over {name}, by arm. Chosen: {'; '.join(said)}."
+        caption = "Mean over the selection seeds; a run that diverged or failed counts as 0."
+        return _picture(figure, "Tuning curves", text, caption)
+
+
+@contextmanager
+def _style() -> Iterator[None]:
     import matplotlib as mpl
 
-    drawn: list[Picture | None] = []
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         # A name may use letters that the font lacks; the browser has others.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        drawn += [_answer(records, table), _learning(records)]
-        drawn += [_breakdown(records, fact) for fact in _facts(records)]
-    return [picture for picture in drawn if picture is not None]
+        yield
+
+
+def _scores(choice: Choice, key: str, values: Sequence[float]) -> list[float]:
+    known = {score["nuisance"][key]: score["accuracy"] for score in choice.scores}
+    return [known.get(value, math.nan) for value in values]
 
 
 # -- the answer -----------------------------------------------------------------------------------
@@ -79,13 +129,13 @@ def _answer(records: Records, table: Table) -> Picture | None:
     num_lines = sum(1.15 + 0.35 * label.count("\n") for label in labels)
     figure, axes = _figure(8.4, 1.1 + 0.36 * num_lines)
     for place, (arm, row) in enumerate(zip(records.arms, table.rows, strict=True)):
-        _yardstick_ticks(axes, arm, place)
         if row.accuracy is None:
             axes.text(0.01, place, "no finished run", va="center", color=GREY, fontstyle="italic")
             continue
+        _yardstick_ticks(axes, arm, place)
         seeds = [r.accuracy for r in records.confirmation(arm) if r.accuracy is not None]
         spread = [place + 0.2 * (k - (len(seeds) - 1) / 2) / len(seeds) for k in range(len(seeds))]
-        axes.plot(seeds, spread, "o", ms=5.5, mfc=COLOURS[0], mec="none", alpha=0.5, clip_on=False)
+        axes.plot(seeds, spread, "o", ms=5.5, mfc=COLOURS[0], mec="none", alpha=0.7, clip_on=False)
         if row.accuracy_low is not None:
             ends = [row.accuracy_low, row.accuracy_high]
             axes.plot(ends, [place, place], color=INK, lw=1.6, clip_on=False)
@@ -100,9 +150,9 @@ def _answer(records: Records, table: Table) -> Picture | None:
     axes.set_xlabel("test accuracy")
     handles = [
         _handle("|", INK, "mean, with 95 % interval"),
-        _handle("o", COLOURS[0], "one seed", alpha=0.5),
-        _handle("|", GREY, "chance"),
-        _handle("|", COLOURS[1], "best shortcut"),
+        _handle("o", COLOURS[0], "one seed", alpha=0.7),
+        _handle("", GREY, "chance", dashes=CHANCE),
+        _handle("", GREY, "best shortcut", dashes=SHORTCUT),
     ]
     _legend(figure, handles)
     said = [f"{row.arm} {estimate_text(row.accuracy_estimate)}" for row in table.rows]
@@ -113,9 +163,9 @@ def _answer(records: Records, table: Table) -> Picture | None:
 def _yardstick_ticks(axes, arm: Arm, place: int) -> None:
     ends = [place - 0.42, place + 0.42]
     if arm.chance is not None:
-        axes.plot([arm.chance] * 2, ends, color=GREY, lw=1.5, ls=(0, (1, 1.5)))
+        axes.plot([arm.chance] * 2, ends, color=GREY, lw=1.5, ls=CHANCE)
     if arm.best_shortcut is not None:
-        axes.plot([arm.best_shortcut[1]] * 2, ends, color=COLOURS[1], lw=1.5, ls=(0, (4, 2)))
+        axes.plot([arm.best_shortcut[1]] * 2, ends, color=GREY, lw=1.5, ls=SHORTCUT)
 
 
 # -- learning curves ------------------------------------------------------------------------------
@@ -243,6 +293,7 @@ def _panels(
     *,
     x: str,
     y: str,
+    many_ticks: bool = True,
 ):
     """All arms in one panel, or, if they are many, one panel each with the others in grey."""
     if len(arms) <= MOST_TOGETHER:
@@ -250,8 +301,8 @@ def _panels(
         handles = []
         for arm, colour, marker in zip(arms, COLOURS, MARKERS, strict=False):
             line(axes, arm, colour, marker)
-            handles.append(_handle("-", colour, _shortened(arm.label, 40)))
-        _unit_axis(axes)
+            handles.append(_handle("", colour, _shortened(arm.label, 84)))
+        _unit_axis(axes, many_ticks=many_ticks)
         _yardstick_lines(axes, arms)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
@@ -268,8 +319,8 @@ def _panels(
             if other is not arms[index]:
                 faint(axes, other)
         line(axes, arms[index], COLOURS[0], "o")
-        axes.set_title(_wrapped(arms[index].label, 28), loc="left", fontsize=10)
-        _unit_axis(axes)
+        axes.set_title(_wrapped(arms[index].label, 28), loc="left", fontsize=9)
+        _unit_axis(axes, many_ticks=many_ticks)
         _yardstick_lines(axes, [arms[index]], labelled=index == 0)
         axes.tick_params(labelbottom=index + columns >= len(arms), labelleft=index % columns == 0)
     figure.supxlabel(x, fontsize=11)
@@ -277,12 +328,13 @@ def _panels(
     return figure
 
 
-def _unit_axis(axes) -> None:
+def _unit_axis(axes, *, many_ticks: bool) -> None:
     axes.set_ylim(-0.02, 1.04)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
     axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
     axes.set_axisbelow(True)
-    axes.locator_params(axis="x", nbins=5, integer=True)
+    if many_ticks:
+        axes.locator_params(axis="x", nbins=5, integer=True)
 
 
 def _yardstick_lines(axes, arms: Sequence[Arm], *, labelled: bool = True) -> None:
@@ -291,13 +343,13 @@ def _yardstick_lines(axes, arms: Sequence[Arm], *, labelled: bool = True) -> Non
     shortcuts = {arm.best_shortcut for arm in arms} - {None}
     lines = []
     if len(chances) == 1:
-        lines.append((chances.pop(), "chance", GREY, (0, (1, 1.5))))
+        lines.append((chances.pop(), "chance", CHANCE))
     if len(shortcuts) == 1:
-        lines.append((shortcuts.pop()[1], "best shortcut", COLOURS[1], (0, (4, 2))))
+        lines.append((shortcuts.pop()[1], "best shortcut", SHORTCUT))
     lines.sort()
     close = len(lines) == 2 and lines[1][0] - lines[0][0] < 0.16
-    for index, (height, name, colour, dashes) in enumerate(lines):
-        axes.axhline(height, color=colour, lw=1.2, ls=dashes, zorder=1)
+    for index, (height, name, dashes) in enumerate(lines):
+        axes.axhline(height, color=GREY, lw=1.2, ls=dashes, zorder=1)
         below = close and index == 0
         if labelled:
             axes.annotate(
@@ -309,7 +361,7 @@ def _yardstick_lines(axes, arms: Sequence[Arm], *, labelled: bool = True) -> Non
                 ha="right",
                 va="top" if below else "bottom",
                 fontsize=9,
-                color=colour,
+                color=GREY,
             )
 
 
@@ -325,11 +377,11 @@ def _figure(width: float, height: float, rows: int = 1, columns: int = 1):
     return figure, axes
 
 
-def _handle(marker: str, colour: str, label: str, *, alpha: float = 1.0):
+def _handle(marker: str, colour: str, label: str, *, alpha: float = 1.0, dashes: Any = "-"):
     from matplotlib.lines import Line2D
 
-    if marker == "-":
-        return Line2D([], [], color=colour, lw=2.2, label=label)
+    if not marker:
+        return Line2D([], [], color=colour, lw=2, ls=dashes, label=label)
     return Line2D(
         [], [], ls="none", marker=marker, ms=9 if marker == "|" else 6, mfc=colour, mec=colour,
         mew=1.8 if marker == "|" else 0, alpha=alpha, label=label,
@@ -346,7 +398,9 @@ def _legend(figure, handles: Sequence) -> None:
 
 def _wrapped(label: str, width: int) -> str:
     """At most three lines."""
-    return "\n".join(textwrap.wrap(plain(label), width, max_lines=3, placeholder=" ...") or [" "])
+    label = plain(label)
+    width = max(width, min(width + 10, max(map(len, label.split()), default=0)))
+    return "\n".join(textwrap.wrap(label, width, max_lines=3, placeholder=" ...") or [" "])
 
 
 def _shortened(label: str, width: int) -> str:

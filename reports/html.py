@@ -36,6 +36,7 @@ def render(records: Records) -> str:
         lstrip_blocks=True,
     )
     table, meta = answer_table.build(records), records.meta
+    tuning_figure = figures.draw_tuning(records)
     return environment.get_template("report.html.j2").render(
         question=plain(meta["question"]),
         name=plain(meta["name"]),
@@ -48,9 +49,8 @@ def render(records: Records) -> str:
         columns=table.columns,
         rows=table.rows,
         baseline=table.baseline and plain(table.baseline),
-        figures=[
-            picture._replace(svg=Markup(picture.svg)) for picture in figures.draw(records, table)
-        ],
+        figures=[_marked(picture) for picture in figures.draw(records, table)],
+        tuning_figure=tuning_figure and _marked(tuning_figure),
         tuning=_tuning(records),
         broken=_broken(records),
         runs=_runs(records),
@@ -60,6 +60,11 @@ def render(records: Records) -> str:
         text=meta["text"],
         file=meta["file"],
     )
+
+
+def _marked(picture: figures.Picture) -> figures.Picture:
+    """Its drawing taken as markup by the template."""
+    return picture._replace(svg=Markup(picture.svg))
 
 
 def _progress(records: Records) -> str:

@@ -137,7 +137,7 @@ def _against_baseline(table: Table, best: list[Row], metric: str) -> str:
     if difference.low is None:
         return text + ", with too few runs for an interval."
     if difference.low <= 0 <= difference.high:
-        return text + ", which is compatible with none."
+        return text + ", an interval that holds 0."
     return text + "."
 
 

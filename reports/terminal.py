@@ -25,8 +25,10 @@ def show(records: Records, console: Console) -> None:
     console.print(_grid(table, console.width))
     console.print()
     console.print(Text(answer(records, table)))
-    console.print()
-    for remark in remarks(records, table):
+    found = remarks(records, table)
+    if found:
+        console.print()
+    for remark in found:
         mark, style = ("! ", "yellow") if remark.is_warning else ("- ", "dim")
         body = Text(mark, style=style).append(remark.text, style="default")
         console.print(Padding(body, (0, 0, 0, 1), expand=False))

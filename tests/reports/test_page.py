@@ -76,6 +76,13 @@ def test_figures_of_few_and_many_arms(maker, num_arms):
         assert all(f"arm {index}" in said for index in range(num_arms))
 
 
+def test_tuning_curves_need_one_tuned_number(folder, make):
+    assert figures.draw_tuning(records.read(folder)).title == "Tuning curves"
+    maker = make(nuisances=[{"train.lr": 1e-3, "train.decay": 0.1}, {"train.lr": 1e-3}])
+    maker.choose(maker.arm("a"), 1e-3)
+    assert figures.draw_tuning(records.read(maker.done())) is None
+
+
 def test_letters_that_the_font_lacks_pass(maker):
     maker.run(maker.arm("\u4e2d\u6587"), 0, curve=[(1, 0.5)])
     assert "\u4e2d\u6587" in reports.write_html(maker.done()).read_text(encoding="utf-8")
