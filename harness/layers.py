@@ -211,34 +211,49 @@ class _DepthwiseConv(torch.autograd.Function):
     def forward(ctx, x: Tensor, weight: Tensor, past: int, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.past = past
-        width = x.shape[-1]
-        out = x.new_empty((*x.shape[:-1], weight.shape[-2]))
-        for start in range(0, weight.shape[-2], width):
-            rows = slice(start, start + width)
-            offset = None if bias is None else bias[..., rows]
-            _add_shifted(out[..., rows], x, weight[..., rows, :], past, offset)
-        return out
+        return depthwise_forward(x, weight, past, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor):
-        x, weight = ctx.saved_tensors
-        (length, width), taps = x.shape[-2:], weight.shape[-1]
-        grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        grad_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
-        for start in range(0, weight.shape[-2], width):
-            rows = slice(start, start + width)
-            part = grad[..., rows]
-            if grad_x is not None:
-                back = weight[..., rows, :].flip(-1)
-                _add_shifted(grad_x, part, back, taps - 1 - ctx.past, None, fresh=start == 0)
-            if grad_weight is not None:
-                for tap in range(taps):
-                    to, source = _overlap(length, tap - ctx.past)
-                    product = part[..., to, :] * x[..., source, :]
-                    grad_weight[..., rows, tap] = product.sum((-3, -2))
+        grad_x, grad_weight = depthwise_backward(
+            grad, *ctx.saved_tensors, ctx.past, needs=ctx.needs_input_grad[:2]
+        )
         grad_bias = grad.sum((-3, -2)) if ctx.needs_input_grad[3] else None
         return grad_x, grad_weight, None, grad_bias
+
+
+def depthwise_forward(x: Tensor, weight: Tensor, past: int, bias: Tensor | None) -> Tensor:
+    """`depthwise_conv` outside of autograd."""
+    width = x.shape[-1]
+    out = x.new_empty((*x.shape[:-1], weight.shape[-2]))
+    for start in range(0, weight.shape[-2], width):
+        rows = slice(start, start + width)
+        offset = None if bias is None else bias[..., rows]
+        _add_shifted(out[..., rows], x, weight[..., rows, :], past, offset)
+    return out
+
+
+def depthwise_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, past: int, *, needs: tuple[bool, bool] = (True, True)
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of `depthwise_conv` in x and weight; needs: which of them to form."""
+    (length, width), taps = x.shape[-2:], weight.shape[-1]
+    grad_x = x.new_empty(x.shape) if needs[0] else None
+    grad_weight = torch.empty_like(weight) if needs[1] else None
+    product = x.new_empty(x.shape) if needs[1] else None
+    for start in range(0, weight.shape[-2], width):
+        rows = slice(start, start + width)
+        part = grad[..., rows]
+        if grad_x is not None:
+            back = weight[..., rows, :].flip(-1)
+            _add_shifted(grad_x, part, back, taps - 1 - past, None, fresh=start == 0)
+        if grad_weight is not None:
+            for tap in range(taps):
+                to, source = _overlap(length, tap - past)
+                out = torch.mul(part[..., to, :], x[..., source, :], out=product[..., to, :])
+                grad_weight[..., rows, tap] = out.sum((-3, -2))
+    return grad_x, grad_weight
 
 
 def _add_shifted(

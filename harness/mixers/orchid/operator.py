@@ -27,9 +27,19 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from harness.foundation.config import FromRegistry
-from harness.layers import Linear, Recipe, ShortConv, normal, parameter, per_channel
+from harness.layers import (
+    Linear,
+    Recipe,
+    ShortConv,
+    depthwise_backward,
+    depthwise_forward,
+    normal,
+    parameter,
+    per_channel,
+)
 from harness.mixers.base import Mixer, Regime, State, fft_flops, register
 from harness.mixers.orchid.conditioning import CONDITIONING, Conditioning, CrossCorrelation
 from harness.mixers.orchid.global_convolution import Kind, Normalization, Transform
@@ -127,13 +137,20 @@ class _Orchid(nn.Module):
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         width, length = x.shape[-1], x.shape[-2]
         transform = Transform(self.kind, self.normalization, length, length)
-        streams = self.in_linear(x)
-        kernel = self._kernel(streams[..., -width:], transform)
-        parts = self.short_conv(streams).split(width, dim=-1)
-        z = parts[-1] * parts[-2] if self.gate_before else parts[-1]
+        conv = self.short_conv
+        c, z, s1 = _Gate.apply(
+            self.in_linear(x),
+            conv.weight,
+            conv.bias,
+            width,
+            self.conditioning is not None,
+            self.gate_before,
+            self.gate_after,
+        )
+        kernel = self._kernel(c, transform)
         y = convolve(z, kernel, self.skip, transform)
         if self.gate_after:
-            y = y * parts[0]
+            y = y * s1
         if self.residual:
             kernel = static_part(self.residual_kernel(length), self.residual_skip, transform)
             y = y + convolve(x, kernel, self.residual_skip, transform)
@@ -143,9 +160,9 @@ class _Orchid(nn.Module):
         """h of an input x: spectrum (..., B, F, C), or taps (..., B, L, D) if made in time."""
         return self.conditioning(self.in_linear(x)[..., -x.shape[-1] :])
 
-    def _kernel(self, c: Tensor, transform: Transform) -> Tensor:
+    def _kernel(self, c: Tensor | None, transform: Transform) -> Tensor:
         """T(h0) + H, and beta where it is part of them: (..., B or 1, F, C)."""
-        taps = None if self.static_kernel is None else self.static_kernel(c.shape[-2])
+        taps = None if self.static_kernel is None else self.static_kernel(transform.length)
         static = static_part(taps, self.skip, transform)
         if self.conditioning is None:
             return static
@@ -153,6 +170,42 @@ class _Orchid(nn.Module):
         if self.conditioning.in_time:
             h = transform.spectrum(h)
         return h + static
+
+
+class _Gate(torch.autograd.Function):
+    """Streams [s1, s2, v] (..., B, L, mD) -> c, z, s1; None for c or s1 where not needed.
+
+    c: v as it comes; z: v s2 or v behind the short convolution. One function, because autograd
+    would spend as long on putting gradients of slices together as the rest of the layer takes.
+    """
+
+    @staticmethod
+    def forward(ctx, streams, weight, bias, width: int, dynamic: bool, before: bool, after: bool):
+        u = depthwise_forward(streams, weight, weight.shape[-1] - 1, bias)
+        ctx.save_for_backward(streams, weight, u)
+        ctx.width, ctx.before, ctx.after = width, before, after
+        c, v = streams[..., -width:], u[..., -width:]
+        z = v * u[..., -2 * width : -width] if before else v
+        return c if dynamic else None, z, u[..., :width] if after else None
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_c, grad_z, grad_s1):
+        streams, weight, u = ctx.saved_tensors
+        width = ctx.width
+        v, s2 = slice(-width, None), slice(-2 * width, -width)
+        grad = torch.empty_like(u)
+        if ctx.before:
+            torch.mul(grad_z, u[..., s2], out=grad[..., v])
+            torch.mul(grad_z, u[..., v], out=grad[..., s2])
+        else:
+            grad[..., v] = grad_z
+        if ctx.after:
+            grad[..., :width] = grad_s1
+        grad_streams, grad_weight = depthwise_backward(grad, streams, weight, weight.shape[-1] - 1)
+        if grad_c is not None:
+            grad_streams[..., v] += grad_c
+        return grad_streams, grad_weight, grad.sum((-3, -2)), None, None, None, None
 
 
 def static_part(taps: Tensor | None, skip: Tensor, transform: Transform) -> Tensor | float:
