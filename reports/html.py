@@ -41,7 +41,7 @@ def render(records: Records) -> str:
         question=plain(meta["question"]),
         name=plain(meta["name"]),
         scale=plain(meta["scale"]),
-        source=", ".join(plain(value) for value in (meta.get("source") or {}).values()),
+        source=_source(meta["source"]),
         progress=_progress(records),
         answer=answer(records, table),
         remarks=remarks(records, table),
@@ -65,6 +65,13 @@ def render(records: Records) -> str:
 def _marked(picture: figures.Picture) -> figures.Picture:
     """Its drawing taken as markup by the template."""
     return picture._replace(svg=Markup(picture.svg))
+
+
+def _source(source: Any) -> str:
+    """Paper and place, whichever way the file wrote them."""
+    if isinstance(source, Mapping):
+        return ", ".join(map(plain, source.values()))
+    return ", ".join(map(plain, source)) if isinstance(source, list) else plain(source)
 
 
 def _progress(records: Records) -> str:

@@ -175,22 +175,18 @@ def _broken(records: Records) -> Iterator[Remark]:
 
 def _yardsticks(records: Records, table: Table) -> Iterator[Remark]:
     rows = [row for row in table.rows if row.accuracy is not None]
-    low = [
-        row
-        for row in rows
-        if row.best_shortcut is not None and row.accuracy <= row.best_shortcut_accuracy + MARGIN
-    ]
+    low = [row for row in rows if row.floor is not None and row.accuracy <= row.floor + MARGIN]
     if low and len(low) == len(rows):
         yield Remark(
-            f"Floor: no arm beats the best shortcut ({low[0].best_shortcut}, "
-            f"{low[0].best_shortcut_accuracy:.3f}) by {MARGIN}, so this says nothing about what "
-            "the arms can do; train longer or make the task easier."
+            f"Floor: no arm beats {low[0].best_shortcut or 'chance'} ({low[0].floor:.3f}), the "
+            f"best that needs no learning, by {MARGIN}. So this says nothing about what the arms "
+            "can do; train longer or make the task easier."
         )
     elif low:
         names = _list([_quoted(row.arm) for row in low])
         yield Remark(
-            f"At the floor, within {MARGIN} of the best shortcut: {names}. "
-            "Such a score shows no more than the shortcut does."
+            f"At the floor, within {MARGIN} of the best shortcut or chance: {names}. "
+            "Such a score shows nothing learned."
         )
     ended = [run for run in records.confirmation() if run.ended]
     if ended and all(_solved_at_once(run) for run in ended):

@@ -71,6 +71,11 @@ class Row(NamedTuple):
         return self.n + self.diverged
 
     @property
+    def floor(self) -> float | None:
+        """What needs no learning: the best shortcut, or chance where the task has none."""
+        return self.chance if self.best_shortcut is None else self.best_shortcut_accuracy
+
+    @property
     def accuracy_estimate(self) -> Estimate | None:
         return _estimate(self.accuracy, self.accuracy_low, self.accuracy_high)
 

@@ -36,7 +36,8 @@ def test_events_become_the_answer(tmp_path):
     runs = [SimpleNamespace(arm=arm, spec=Spec(seed=k), nuisance={"lr": 0.1}) for k in range(4)]
     ablation = SimpleNamespace(
         name="n", question="q?", source={}, scale="smoke", metric="accuracy", baseline=None,
-        seeds=Seeds(selection=0, confirmation=4), factors={"mixer": ["a"]}, nuisances=[{"lr": 0.1}, {"lr": 0.2}],
+        seeds=Seeds(selection=0, confirmation=4), factors={"mixer": ["a"]},
+        nuisances=[{"lr": 0.1}, {"lr": 0.2}],
         grid_id="g", text="", file="n.yaml", overrides=(), arms=[arm],
     )  # fmt: skip
     with Ledger(tmp_path) as ledger:
