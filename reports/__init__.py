@@ -41,16 +41,16 @@ def to_csv(folder: str | Path) -> str:
     return table.to_csv(table.build(records.read(folder)))
 
 
-def write_csv(folder: str | Path) -> Path:
-    """Writes the answer table to answer.csv in the folder."""
-    return _write(Path(folder) / CSV_FILE, to_csv(folder))
+def write_csv(folder: str | Path, path: str | Path | None = None) -> Path:
+    """Writes the answer table; by default to answer.csv in the folder."""
+    return _write(Path(path or Path(folder) / CSV_FILE), to_csv(folder))
 
 
-def write_html(folder: str | Path) -> Path:
-    """Writes report.html in the folder: one file, which asks the network for nothing."""
+def write_html(folder: str | Path, path: str | Path | None = None) -> Path:
+    """Writes the page, one file that asks the network for nothing; by default to report.html."""
     from reports import html, records
 
-    return _write(Path(folder) / HTML_FILE, html.render(records.read(folder)))
+    return _write(Path(path or Path(folder) / HTML_FILE), html.render(records.read(folder)))
 
 
 def _write(path: Path, text: str) -> Path:
@@ -59,6 +59,7 @@ def _write(path: Path, text: str) -> Path:
 
     part = path.with_name(path.name + ".part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:

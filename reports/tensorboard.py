@@ -8,20 +8,57 @@ where that is installed, and torch's put every run's hyperparameters into a seco
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.foundation.errors import HarnessError
+from harness.training.events import Diverged, Event, Finished
 from reports.records import CONFIRMATION, Run, read
 
 if TYPE_CHECKING:
-    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto import event_pb2
 
 FOLDER = "tensorboard"
+EVERY_S = 20.0
+log = logging.getLogger(__name__)
+
+
+class TensorBoard:
+    """Follows a driver: what has ended appears within some 20 s, and all of it at the end.
+
+    It reads the ledger, as everything here does. The training never stops because of it: a file
+    that cannot be written is logged, and written at the next occasion.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        self._has_news = False
+        self._written_at = time.monotonic()
+
+    def planned(self, plan: object, stage: str, workers: int) -> None:
+        """Nothing to do."""
+
+    def take(self, event: Event) -> None:
+        """Notes that a run has ended, and writes from time to time."""
+        self._has_news |= isinstance(event, (Finished, Diverged))
+        if time.monotonic() - self._written_at > EVERY_S:
+            self.close()
+
+    def close(self) -> None:
+        """Writes what the ledger holds by now."""
+        self._written_at = time.monotonic()
+        if self._has_news:
+            self._has_news = False
+            try:
+                rebuild(self.folder)
+            except HarnessError as error:
+                log.warning("no TensorBoard files: %s", error)
 
 
 def rebuild(folder: str | Path) -> int:
@@ -65,24 +102,24 @@ def directory(run: Run) -> str:
     return f"{slug}-{kind}{run.seed}-{run.run_id[:8]}"
 
 
-def _events(run: Run, ended: float) -> Iterator[Event]:
+def _events(run: Run, ended: float) -> Iterator[event_pb2.Event]:
     """Time is interpolated from the run's duration, so that the relative axis means something."""
-    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.event_pb2 import Event as Record
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summary_v2
 
     wall = run.wall_s or 0.0
     begun, last = ended - wall, max(run.steps or 1, 1)
-    yield Event(wall_time=begun, file_version="brain.Event:2")
+    yield Record(wall_time=begun, file_version="brain.Event:2")
     start = summary_v2.hparams_pb(_settings(run), trial_id=run.run_id, start_time_secs=begun)
-    yield Event(wall_time=begun, summary=start)
+    yield Record(wall_time=begun, summary=start)
     for m in sorted(run.measurements, key=lambda m: m.step):
         value = Summary.Value(tag=f"{m.split}/{m.metric}", simple_value=m.value)
         at = begun + wall * min(m.step / last, 1.0)
-        yield Event(wall_time=at, step=m.step, summary=Summary(value=[value]))
+        yield Record(wall_time=at, step=m.step, summary=Summary(value=[value]))
     if run.steps_to_solve is not None:
         value = Summary.Value(tag="steps_to_solve", simple_value=run.steps_to_solve)
-        yield Event(wall_time=ended, step=run.steps_to_solve, summary=Summary(value=[value]))
+        yield Record(wall_time=ended, step=run.steps_to_solve, summary=Summary(value=[value]))
     success = run.status == "finished"
     status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
     end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=ended)
@@ -92,7 +129,7 @@ def _events(run: Run, ended: float) -> Iterator[Event]:
         metadata=metadata.create_summary_metadata(data),
         tensor=metadata.NULL_TENSOR,
     )
-    yield Event(wall_time=ended, summary=Summary(value=[value]))
+    yield Record(wall_time=ended, summary=Summary(value=[value]))
 
 
 def _settings(run: Run) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 import reports
+from harness.foundation.errors import HarnessError
 from reports import figures, records, table
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -124,8 +125,14 @@ def test_the_page_has_protocol_provenance_and_text(page):
     assert "train.lr</dt>" not in page  # tuned, so not fixed
 
 
-def test_an_empty_plan_has_a_page(maker):
-    assert "no answer" in reports.write_html(maker.done()).read_text()
+def test_an_empty_plan_has_a_page_anywhere(maker, tmp_path):
+    path = reports.write_html(maker.done(), tmp_path / "elsewhere" / "page.html")
+    assert "no answer" in path.read_text()
+
+
+def test_a_path_that_cannot_be_written_is_told(maker, tmp_path):
+    with pytest.raises(HarnessError, match="cannot be written"):
+        reports.write_csv(maker.done(), tmp_path)
 
 
 def test_reports_import_neither_torch_nor_ray(folder):

@@ -8,6 +8,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
+from harness.training.events import Diverged
 from reports import records, tensorboard
 
 
@@ -47,6 +48,21 @@ def test_only_what_is_missing_is_written(maker):
     shutil.rmtree(first)
     assert tensorboard.rebuild(folder) == 1 and first.exists()
     assert tensorboard.write_run(folder, records.read(folder).runs[0]).is_dir()
+
+
+def test_the_driver_writes_at_its_end_and_survives_a_bad_disk(maker, caplog):
+    folder = _two_runs(maker)
+    watcher = tensorboard.TensorBoard(folder)
+    watcher.close()
+    assert not (folder / "tensorboard").exists()
+    watcher.take(Diverged("x", 1, 1.0, "", {}))
+    (folder / "tensorboard").write_text("in the way")
+    watcher.close()
+    assert "no TensorBoard files" in caplog.text
+    (folder / "tensorboard").unlink()
+    watcher.take(Diverged("x", 1, 1.0, "", {}))
+    watcher.close()
+    assert len(list((folder / "tensorboard").iterdir())) == 2
 
 
 def _two_runs(maker):
