@@ -126,23 +126,29 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def gelu(x: Tensor) -> Tensor:
-    """x Phi(x), exact.
+    """x Phi(x), exact. x (..., B, L, D).
 
-    gelu, sigmoid and silu are written with erf and tanh because torch's fused kernels round the
-    last few entries of an array otherwise than the rest: a member's bits would depend on its
-    place in the stack.
+    torch's fused kernels of gelu, sigmoid and silu round the last few entries of an array, those
+    that do not fill a vector register, otherwise than the rest: a member's bits would depend on
+    its place in the stack. Where a member's size leaves no such rest the fused kernel serves;
+    elsewhere the function is composed of kernels that round alike everywhere.
     """
-    return x * torch.erf(x * math.sqrt(0.5)).add(1).mul(0.5)
+    return F.gelu(x) if _fills_registers(x) else x * torch.erf(x * math.sqrt(0.5)).add(1).mul(0.5)
 
 
 def sigmoid(x: Tensor) -> Tensor:
     """1 / (1 + exp(-x)), the same bits at every place of an array; see `gelu`."""
-    return torch.tanh(x * 0.5).add(1).mul(0.5)
+    return torch.sigmoid(x) if _fills_registers(x) else torch.tanh(x * 0.5).add(1).mul(0.5)
 
 
 def silu(x: Tensor) -> Tensor:
     """x sigmoid(x), the same bits at every place of an array; see `gelu`."""
-    return x * sigmoid(x)
+    return F.silu(x) if _fills_registers(x) else x * sigmoid(x)
+
+
+def _fills_registers(x: Tensor) -> bool:
+    """Whether a member's block (B, L, D) is made of whole vector registers (64 numbers at most)."""
+    return x.is_contiguous() and math.prod(x.shape[-3:]) % 64 == 0
 
 
 class LayerNorm(nn.Module):

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.layers import (
@@ -23,9 +22,11 @@ from harness.layers import (
     Recipe,
     ShortConv,
     constant,
+    gelu,
     linear,
     normal,
     parameter,
+    silu,
 )
 from harness.mixers.base import State
 from harness.spec import ChannelMixer, RunSpec
@@ -42,7 +43,7 @@ class Mlp(nn.Module):
         self.down = Linear(hidden, width, kind="residual")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.gelu(self.up(x)))
+        return self.down(gelu(self.up(x)))
 
 
 class SwiGlu(nn.Module):
@@ -55,7 +56,7 @@ class SwiGlu(nn.Module):
         self.down = Linear(hidden, width, bias=False, kind="residual")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.silu(self.gate(x)) * self.up(x))
+        return self.down(silu(self.gate(x)) * self.up(x))
 
 
 class Block(nn.Module):

@@ -24,14 +24,13 @@ class Progress:
     def __init__(self, console: Console | None = None):
         self.console = console or Console(stderr=True)
         self._live: Live | None = None
-        self._said = 0.0
         self._begin()
 
     def _begin(self) -> None:
         self._num = self._ended = self._solved = self._failed = self._diverged = 0
         self._steps: dict[str, int] = {}
         self._budget: dict[str, int] = {}
-        self._begun = time.monotonic()
+        self._begun = self._said = time.monotonic()
         self._latest = ""
 
     def planned(self, plan: Plan, stage: str, workers: int) -> None:
@@ -74,16 +73,16 @@ class Progress:
             self._solved += isinstance(event, Finished) and event.steps_to_solve is not None
             self._failed += isinstance(event, Failed)
             self._diverged += isinstance(event, Diverged)
-        self._show(first=self._said < self._begun and isinstance(event, Measured))
+        self._show(now=self._said == self._begun and bool(self._latest))
 
     def close(self) -> None:
         """Ends the display."""
         if self._live is not None:
-            self._show(first=True)
+            self._show(now=True)
             self._live.stop()
             self._live = None
 
-    def _show(self, *, first: bool) -> None:
+    def _show(self, *, now: bool) -> None:
         done = sum(self._steps.values()) / max(1, sum(self._budget.values()))
         elapsed = time.monotonic() - self._begun
         left = f", {duration(elapsed * (1 - done) / done)} left" if done > 0.01 else ""
@@ -92,9 +91,11 @@ class Progress:
             parts.append(f"{self._failed} failed")
         if self._diverged:
             parts.append(f"{self._diverged} diverged")
-        note = f"{100 * done:.0f} %{left}: {', '.join(parts)}; {self._latest}"
+        note = f"{100 * done:.0f} %{left}: {', '.join(parts)}" + (
+            f"; {self._latest}" if self._latest else ""
+        )
         if self._live is not None:
             self._bar.update(self._task, completed=done, note=note)
-        elif first or self._ended == self._num or time.monotonic() - self._said > PLAIN_EVERY_S:
+        elif now or self._ended == self._num or time.monotonic() - self._said > PLAIN_EVERY_S:
             self.console.print(note, highlight=False, soft_wrap=True)
             self._said = time.monotonic()

@@ -37,6 +37,9 @@ CASES = {
     "orchid-constant": mixers.get(
         "orchid", conditioning={"name": "cross_correlation", "input": "constant"}
     ),
+    "orchid-table": mixers.get(
+        "orchid", conditioning={"name": "cross_correlation", "input": "table"}
+    ),
     "orchid-shuffled": mixers.get(
         "orchid", conditioning={"name": "magnitude", "input": "shuffled", "convolutions": "time"}
     ),

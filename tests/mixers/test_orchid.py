@@ -203,15 +203,16 @@ def test_zero_padding_keeps_equivariance_away_from_the_borders():
     torch.testing.assert_close(network(c.roll(7, dims=-2)), network(c), rtol=1e-9, atol=1e-11)
 
 
-def test_constant_input_ignores_the_example():
-    options = {"name": "cross_correlation", "input": "constant"}
+@pytest.mark.parametrize(("source", "rows"), [("constant", 1), ("table", 9)])
+def test_constant_input_ignores_the_example(source, rows):
+    options = {"name": "cross_correlation", "input": source}
     layer = mixers.get("orchid", conditioning=options).build(4, 9)
     kernel = layer.conditioning_kernel(noise(3, 9, 4).float())
     assert kernel.shape[0] == 1
     assert torch.equal(kernel, layer.conditioning_kernel(noise(3, 9, 4, seed=1).float()))
     own = mixers.get("orchid").build(4, 9)
     count = [sum(value.numel() for value in each.parameters()) for each in (layer, own)]
-    assert count[0] - count[1] == 9 * 4
+    assert count[0] - count[1] == rows * 4
 
 
 def test_shuffled_input_is_the_neighbour_s():

@@ -82,9 +82,11 @@ class Static(Conditioning):
 class Dynamic(Conditioning):
     """What the networks share.
 
-    input: own: c is the example's projection v. Controls with the same network and kernel:
-        constant: a trained table (L, D) in place of c, the same for all examples (it adds L D
-        parameters); shuffled: c of the next example in the batch (with B = 1, its own).
+    input: own: c is the example's projection v. Controls with the same network and kernel, whose
+        kernel does not know the example: constant: one trained vector (D) in place of c at every
+        position (D more parameters); table: a trained sequence (L, D), which can make any
+        kernel the network can make (L D more parameters, the strongest control); shuffled: c of
+        the next example in the batch (with B = 1, its own).
     kernel_length: K, taps at circular distance |t| <= K/2 are kept (the kernel of magnitude and
         power is even before Conv_freq), the first K where `padded`; null: all.
     convolutions: where the short convolutions act. filter_size: their taps, odd. layers: short
@@ -96,7 +98,7 @@ class Dynamic(Conditioning):
         `causal: true`, which makes nothing causal and breaks equivariance).
     """
 
-    input: Literal["own", "constant", "shuffled"] = "own"
+    input: Literal["own", "constant", "table", "shuffled"] = "own"
     kernel_length: Count | None = None
     convolutions: Literal["time+freq", "time", "freq"] = "time+freq"
     filter_size: Count = 3
@@ -228,7 +230,7 @@ def _split_pair(spectrum: Tensor, transform: Transform) -> tuple[Tensor, Tensor]
 class Network(nn.Module):
     """forward(c) -> h: a spectrum (..., B, F, C), or taps (..., B, L, D) if `in_time`.
 
-    B is 1 where the kernel is the same for all examples (input: constant).
+    B is 1 where the kernel is the same for all examples (input: constant or table).
     """
 
     def __init__(
@@ -237,8 +239,9 @@ class Network(nn.Module):
         super().__init__()
         self.config, self.kind, self.normalization = config, kind, normalization
         self.in_time = config.padded or config.kernel_length is not None
-        if config.input == "constant":
-            self.table = parameter((length, width), Recipe(normal(1.0), decay=False))
+        if config.input in ("constant", "table"):
+            rows = length if config.input == "table" else 1
+            self.table = parameter((rows, width), Recipe(normal(1.0), decay=False))
         self.time = self.freq = None
         if "time" in config.convolutions:
             self.time = ConvBlock(
@@ -258,6 +261,8 @@ class Network(nn.Module):
     def forward(self, c: Tensor) -> Tensor:
         config, length = self.config, c.shape[-2]
         if config.input == "constant":
+            c = self.table.expand(*self.table.shape[:-2], length, -1).unsqueeze(-3)
+        elif config.input == "table":
             c = self.table[..., :length, :].unsqueeze(-3)
         elif config.input == "shuffled":
             c = c.roll(1, dims=-3)

@@ -1,0 +1,38 @@
+"""A small ablation in text, and how to load it."""
+
+from __future__ import annotations
+
+from ablations.ablation import Ablation, from_document
+from harness.foundation import yaml
+
+SMALL = """
+name: small
+question: Which mixer?
+base:
+  task: {name: associative_recall, vocab_size: 10, length: 8}
+  model: {width: 8, layers: 1, mixer: attention}
+  train:
+    steps: 4
+    warmup_steps: 0
+    batch_size: 4
+    eval_every: 2
+    validation_examples: 8
+    test_examples: 8
+factors:
+  model.mixer: {attention: attention, long_conv: {name: long_conv}}
+seeds: {confirmation: 2}
+"""
+
+
+def load(text: str = SMALL, scale: str = "smoke", overrides: tuple[str, ...] = ()) -> Ablation:
+    """The ablation of a text."""
+    return from_document(yaml.load(text, "f.yaml"), text, scale, overrides)
+
+
+def changed(*pairs: tuple[str, str]) -> str:
+    """The small ablation with texts replaced; each must occur."""
+    text = SMALL
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new)
+    return text

@@ -1,0 +1,214 @@
+"""A member of a cohort trains as if it were alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from harness.foundation.errors import HarnessError
+from harness.foundation.seeding import generator
+from harness.layers import initialise
+from harness.model import Model
+from harness.training.data import TrainingData, examples
+from harness.training.events import Diverged, Finished, Measured
+from harness.training.optimiser import schedule_factor
+from harness.training.stack import Stack
+from tests.harness.runs import numbers, tiny, train
+
+MODELS = {
+    "orchid": {"model__mixer": "orchid"},
+    "orchid, magnitude": {"model__mixer": {"name": "orchid", "conditioning": "magnitude"}},
+    "attention": {"model__mixer": {"name": "attention", "heads": 2}, "model__short_conv": 3},
+    "long_conv, all": {"model__mixer": "long_conv", "train__loss": "all", "model__init": "gpt2"},
+    "masked": {"train__loss": "masked", "model__positions": "learned"},
+    "swiglu, tied": {"model__channel_mixer": {"kind": "swiglu", "ratio": 2.0}, "model__tied": True},
+    "listops": {"task": {"name": "listops", "max_depth": 3, "max_args": 3, "min_length": 4,
+                         "max_length": 16}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_numbers_do_not_depend_on_companions(name):
+    """Bit for bit at S = 1, 2, 8 and in any order."""
+    rates = [1e-3, 1e-2, 3e-3, 1e-3, 2e-3, 5e-3, 1e-3, 1e-2]
+    specs = [
+        tiny(**MODELS[name], seed=i // 2, train__lr=rate, train__weight_decay=0.1 * (i % 3))
+        for i, rate in enumerate(rates)
+    ]
+    together = train(specs)
+    alone = {spec.run_id: numbers(train([spec]), spec.run_id) for spec in specs[:3]}
+    pair = train([specs[2], specs[0]])
+    backwards = train(specs[::-1])
+    for spec in specs[:3]:
+        expected = numbers(together, spec.run_id)
+        assert len(expected) == 2 * 2 + 1
+        assert alone[spec.run_id] == expected
+        assert numbers(backwards, spec.run_id) == expected
+    assert numbers(pair, specs[0].run_id) == alone[specs[0].run_id]
+    assert numbers(pair, specs[2].run_id) == alone[specs[2].run_id]
+    assert alone[specs[0].run_id] != alone[specs[1].run_id]
+
+
+def test_a_diverging_member_leaves_the_others_untouched():
+    wild = tiny(train__lr=1e30, train__clip_norm=None, train__weight_decay=0.0, train__warmup_steps=0)
+    calm = [
+        tiny(seed=seed, train__clip_norm=None, train__weight_decay=0.0, train__warmup_steps=0)
+        for seed in (1, 2)
+    ]
+    events = train([calm[0], wild, calm[1]])
+    (diverged,) = [event for event in events if isinstance(event, Diverged)]
+    assert diverged.run_id == wild.run_id
+    assert f"at step {diverged.step + 1}" in diverged.message
+    assert 1 <= diverged.step < 3
+    for spec in calm:
+        assert numbers(events, spec.run_id) == numbers(train([spec]), spec.run_id)
+
+
+def test_a_solved_member_leaves_and_the_others_go_on():
+    """The threshold is met by whoever guesses better; the rest train to the end."""
+    specs = [
+        tiny(seed=seed, train__solve_threshold=0.5, train__solve_patience=1, train__steps=60,
+             train__stop_when_solved=True, train__lr=3e-3)
+        for seed in range(4)
+    ]  # fmt: skip
+    events = train(specs)
+    ended = {event.run_id: event for event in events if isinstance(event, Finished)}
+    assert len(ended) == 4
+    steps = {event.steps for event in ended.values()}
+    assert len(steps) > 1, "choose a threshold that separates these seeds"
+    for spec in specs:
+        assert numbers(events, spec.run_id) == numbers(train([spec]), spec.run_id)
+        end = ended[spec.run_id]
+        if end.steps < 60:
+            assert end.steps_to_solve == end.steps
+
+
+def test_steps_to_solve_is_the_first_of_enough_evaluations_in_a_row():
+    from harness.training.cohort import _Member
+
+    member = _Member(tiny(train__solve_threshold=0.9, train__solve_patience=2))
+    for step, accuracy in enumerate([0.95, 0.5, 0.91, 0.9, 0.2], start=1):
+        member.judge(step, accuracy)
+    assert member.steps_to_solve == 3
+
+
+@pytest.mark.parametrize("name", ["attention", "orchid", "swiglu, tied"])
+def test_equal_to_a_plain_loop(name):
+    """Twenty steps of torch's own AdamW and clipping on the unstacked model, to 1e-5."""
+    specs = [
+        tiny(**MODELS[name], seed=seed, train__steps=20, train__eval_every=20, train__lr=3e-3,
+             train__schedule="cosine")
+        for seed in range(2)
+    ]  # fmt: skip
+    together = train(specs)
+    for spec in specs:
+        losses = plain_losses(spec)
+        (measured,) = [
+            event.values["loss"]
+            for event in together
+            if isinstance(event, Measured) and event.run_id == spec.run_id and event.split == "train"
+        ]
+        assert measured == pytest.approx(np.mean(losses), rel=1e-5)
+        assert losses[-1] != pytest.approx(losses[0], rel=1e-2)
+
+
+def plain_losses(spec) -> list[float]:
+    """The obvious training loop."""
+    model = Model(spec)
+    initialise(model, lambda name: generator("init", spec.seed_key, name))
+    groups = [
+        {
+            "params": [value],
+            "lr": min(spec.train.lr * value.recipe.lr_scale, value.recipe.lr_max),
+            "weight_decay": spec.train.weight_decay if value.recipe.decay else 0.0,
+        }
+        for value in model.parameters()
+    ]
+    optimiser = torch.optim.AdamW(groups, betas=spec.train.betas)
+    base = [group["lr"] for group in optimiser.param_groups]
+    data, losses = TrainingData(spec), []
+    for step in range(spec.train.steps):
+        batch = examples(spec, data.step(step))
+        logits = model(batch.tokens, batch.scored)
+        loss = F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), spec.train.clip_norm)
+        for group, lr in zip(optimiser.param_groups, base, strict=True):
+            group["lr"] = lr * schedule_factor(spec.train, step)
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_golden_tiny_run():
+    """No refactoring moves a number. Where one is meant to move, bump the version of what moved
+    it and write the file anew (delete it, run this test twice)."""
+    events = train([tiny(), tiny(seed=1)])
+    got = {spec.run_id: numbers(events, spec.run_id) for spec in (tiny(), tiny(seed=1))}
+    file = Path(__file__).parent / "golden_tiny_run.json"
+    if not file.exists():
+        file.write_text(json.dumps(got, indent=1))
+    expected = json.loads(file.read_text())
+    assert set(got) == set(expected), "run ids have moved: finished runs would be trained again"
+    for run_id, rows in expected.items():
+        for (step, split, values), (step_, split_, values_) in zip(rows, got[run_id], strict=True):
+            assert (step, split) == (step_, split_)
+            assert dict(values_) == pytest.approx(dict(values), rel=1e-5)
+
+
+def test_members_share_what_their_seed_decides():
+    specs = [tiny(seed=0), tiny(seed=0, train__lr=1e-2), tiny(seed=1)]
+    stack = Stack(specs[0], [spec.seed_key for spec in specs], torch.device("cpu"))
+    assert torch.equal(stack.values[0], stack.values[1])
+    assert not torch.equal(stack.values[0], stack.values[2])
+    first, second, third = (TrainingData(spec).step(0).inputs for spec in specs)
+    assert (first == second).all()
+    assert not (first == third).all()
+
+
+def test_selection_and_confirmation_seeds_are_separate():
+    pair = [tiny(seed=0, purpose=purpose) for purpose in ("selection", "confirmation")]
+    inputs = [TrainingData(spec).step(0).inputs for spec in pair]
+    assert not (inputs[0] == inputs[1]).all()
+    stacks = [Stack(spec, [spec.seed_key], torch.device("cpu")).values for spec in pair]
+    assert not torch.equal(*stacks)
+
+
+def test_a_fixed_training_set_is_reshuffled_every_epoch():
+    spec = tiny(train__train_examples=10)
+    data = TrainingData(spec)
+    epochs = [
+        np.concatenate([data.step(2 * epoch + i).inputs for i in range(2)]) for epoch in range(3)
+    ]
+    known = {row.tobytes() for row in data.stream.take(0, 10).inputs}
+    for epoch in epochs:
+        rows = [row.tobytes() for row in epoch]
+        assert len(set(rows)) == 8
+        assert set(rows) <= known
+    assert not (epochs[0] == epochs[1]).all()
+    again = TrainingData(spec)
+    assert (again.step(5).inputs == data.step(5).inputs).all()
+
+
+def test_runs_of_different_shape_are_no_cohort():
+    with pytest.raises(HarnessError, match="different shape"):
+        train([tiny(), tiny(model__width=16)])
+
+
+def test_breakdown_weighs_up_to_the_accuracy():
+    events = train([tiny()])
+    (finished,) = [event for event in events if isinstance(event, Finished)]
+    test = next(e.values["accuracy"] for e in events if isinstance(e, Measured) and e.split == "test")
+    by_fact: dict[str, list] = {}
+    for part in finished.breakdown:
+        by_fact.setdefault(part.fact, []).append(part)
+    assert "distance" in by_fact
+    for parts in by_fact.values():
+        hits = sum(part.accuracy * part.num for part in parts)
+        assert hits / sum(part.num for part in parts) == pytest.approx(test)
