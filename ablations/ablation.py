@@ -250,7 +250,9 @@ class _Reader:
         for key, value in self._mapping(scales[self.scale] or {}, place, "a scale").items():
             path = tuple(key.split("."))
             if path[0] not in KEYS or path[0] in ("name", "scales"):
-                self._unknown({path[0]: value}, [k for k in KEYS if k not in ("name", "scales")], place)
+                self._unknown(
+                    {path[0]: value}, [k for k in KEYS if k not in ("name", "scales")], place
+                )
                 continue
             _set(merged, path, value)
             self.origins[key] = (*place, key)
@@ -308,9 +310,7 @@ class _Reader:
             for override in self.overrides:
                 path = tuple(override.partition("=")[0].strip().split("."))
                 if any(
-                    _related(path, setting.path)
-                    for level in read.values()
-                    for setting in level
+                    _related(path, setting.path) for level in read.values() for setting in level
                 ):
                     self.problems.append(
                         Problem(
@@ -410,7 +410,9 @@ class _Reader:
         specs = []
         try:
             for nuisance in nuisances:
-                tuned = [setting._replace(value=nuisance[".".join(setting.path)]) for setting in first]
+                tuned = [
+                    setting._replace(value=nuisance[".".join(setting.path)]) for setting in first
+                ]
                 specs.append(self._spec([*settings, *tuned]))
         except HarnessError as error:
             for problem in error.problems:
@@ -567,7 +569,9 @@ def _is_absolute(key: str) -> bool:
 def _label(level: Any) -> str:
     if isinstance(level, Mapping):
         inner = ", ".join(f"{k}={_label(v)}" for k, v in level.items() if k != "name")
-        return f"{level['name']}({inner})" if "name" in level and inner else level.get("name", inner)
+        return (
+            f"{level['name']}({inner})" if "name" in level and inner else level.get("name", inner)
+        )
     if level is None or isinstance(level, bool):
         return {None: "none", True: "true", False: "false"}[level]
     return str(level)

@@ -37,7 +37,8 @@ CREATE TABLE lock (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     host TEXT, pid INTEGER, boot_id TEXT, started TEXT, heartbeat REAL);
 CREATE TABLE arms (
-    condition_id TEXT PRIMARY KEY, position INTEGER, label TEXT, levels TEXT, spec TEXT, facts TEXT);
+    condition_id TEXT PRIMARY KEY, position INTEGER, label TEXT, levels TEXT, spec TEXT,
+    facts TEXT);
 CREATE TABLE plan (
     run_id TEXT PRIMARY KEY, condition_id TEXT, purpose TEXT, seed INTEGER, nuisance TEXT);
 CREATE TABLE runs (
@@ -265,12 +266,20 @@ class Ledger:
     def _take_lock(self) -> None:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            row = self._db.execute("SELECT host, pid, boot_id, started, heartbeat FROM lock").fetchone()
+            row = self._db.execute(
+                "SELECT host, pid, boot_id, started, heartbeat FROM lock"
+            ).fetchone()
             holder = None if row is None else _holder(*row)
             if holder is None:
                 self._db.execute(
                     "INSERT OR REPLACE INTO lock VALUES (1, ?, ?, ?, ?, ?)",
-                    (socket.gethostname(), os.getpid(), _boot_id(), _started(os.getpid()), time.time()),
+                    (
+                        socket.gethostname(),
+                        os.getpid(),
+                        _boot_id(),
+                        _started(os.getpid()),
+                        time.time(),
+                    ),
                 )
         if holder is not None:
             self._db.close()

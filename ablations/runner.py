@@ -1,6 +1,6 @@
 """Runs an ablation: what the ledger lacks, in two stages, and nothing twice.
 
-    selection runs -> choose nuisances (once) -> confirmation runs
+selection runs -> choose nuisances (once) -> confirmation runs
 """
 
 from __future__ import annotations
@@ -180,9 +180,7 @@ def _yardsticks(task: Task, test_examples: int) -> dict[str, Any]:
 
 
 def _replan(ablation: Ablation, ledger: Ledger, facts, device: str) -> Plan:
-    chosen = {
-        key: choice.nuisance for key, choice in ledger.selections(ablation.grid_id).items()
-    }
+    chosen = {key: choice.nuisance for key, choice in ledger.selections(ablation.grid_id).items()}
     plan = make_plan(ablation, ledger.statuses(), chosen, device)
     ledger.write_plan(ablation, facts, plan.runs, plan.to_choose)
     return plan

@@ -41,7 +41,9 @@ def _packages() -> list[Finding]:
     try:
         needed = requires("orchid-harness") or []
     except PackageNotFoundError:
-        return [Finding(False, "orchid-harness is not installed", "pip install -c constraints.txt .")]
+        return [
+            Finding(False, "orchid-harness is not installed", "pip install -c constraints.txt .")
+        ]
     out = []
     for requirement in needed:
         if "extra ==" in requirement:
@@ -51,7 +53,9 @@ def _packages() -> list[Finding]:
             out.append(Finding(True, f"{name} {version(name)}"))
         except PackageNotFoundError:
             out.append(
-                Finding(False, f"{name} is missing", f"pip install -c constraints.txt '{requirement}'")
+                Finding(
+                    False, f"{name} is missing", f"pip install -c constraints.txt '{requirement}'"
+                )
             )
     return out
 

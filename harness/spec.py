@@ -189,7 +189,7 @@ class RunSpec(Config):
             )
         if model.pool is not None and not task.pooled:
             raise ValueError(
-                f"model.pool has no effect on {task.name}, which is scored token by token; remove it"
+                f"model.pool has no effect on {task.name}, which is scored by token; remove it"
             )
         model.mixer.check(model.width, self.sequence_length)
         return self

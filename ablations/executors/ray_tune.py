@@ -74,7 +74,9 @@ class RayTune:
         self._start()
         inbox = _Inbox(emit)
         self._fit([cohort.specs for cohort in cohorts], inbox)
-        left = [spec for cohort in cohorts for spec in cohort.specs if spec.run_id not in inbox.ended]
+        left = [
+            spec for cohort in cohorts for spec in cohort.specs if spec.run_id not in inbox.ended
+        ]
         if left:  # their worker died twice: alone, the one that kills it takes no other with it
             self._fit([(spec,) for spec in left], inbox)
         for spec in left:
@@ -162,11 +164,10 @@ class _Inbox:
 
 
 def _callback(inbox: _Inbox, jobs: Sequence[Sequence[RunSpec]]):
+    """A Tune callback, which runs in the driver and hands what trials report to the inbox."""
     from ray import tune
 
     class Forward(tune.Callback):
-        """Runs in the driver."""
-
         def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
             for event in pickle.loads(result["events"]):
                 inbox.take(event)
@@ -175,6 +176,9 @@ def _callback(inbox: _Inbox, jobs: Sequence[Sequence[RunSpec]]):
             error = trial.get_error()
             for spec in jobs[trial.config["job"]]:
                 inbox.errors[spec.run_id] = str(error).strip().splitlines()[-1] if error else ""
+
+        def __reduce__(self):  # Tune writes its experiment to disk; nobody reads it back
+            return tune.Callback, ()
 
     return Forward()
 

@@ -180,7 +180,9 @@ def _problem(cls, item, path, where) -> Problem:
     if kind == "extra_forbidden":
         owner = f" of {cls.name!r}" if issubclass(cls, Component) else ""
         return Problem(
-            f"unknown key {loc[-1]!r}{owner}", where(loc), did_you_mean(str(loc[-1]), cls.model_fields)
+            f"unknown key {loc[-1]!r}{owner}",
+            where(loc),
+            did_you_mean(str(loc[-1]), cls.model_fields),
         )
     if kind == "missing":
         return Problem(f"the key {loc[-1]!r} is missing", where(path), f"add {loc[-1]}: ...")

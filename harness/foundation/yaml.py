@@ -18,7 +18,11 @@ from harness.foundation.errors import HarnessError, Problem
 _CORE = [
     ("tag:yaml.org,2002:null", re.compile(r"^(?:null|Null|NULL|~|)$"), "nN~\0"),
     ("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF"),
-    ("tag:yaml.org,2002:int", re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), "-+0123456789"),
+    (
+        "tag:yaml.org,2002:int",
+        re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"),
+        "-+0123456789",
+    ),
     (
         "tag:yaml.org,2002:float",
         re.compile(

@@ -138,9 +138,7 @@ class _Cohort:
                 what = f"the training loss stopped being finite at step {first + 1}"
                 if not lost:
                     what = f"the validation loss is not finite after step {step}"
-                self.emit(
-                    Diverged(member.run_id, first, member.wall_s, what, member.provenance)
-                )
+                self.emit(Diverged(member.run_id, first, member.wall_s, what, member.provenance))
         ending = [
             index
             for index, member in enumerate(self.members)

@@ -80,7 +80,8 @@ class CohortData:
         """Reduces the data to these members."""
         self._keys = [self._keys[row] for row in rows]
         self._ahead = [
-            Examples(*(None if t is None else t[rows] for t in examples)) for examples in self._ahead
+            Examples(*(None if t is None else t[rows] for t in examples))
+            for examples in self._ahead
         ]
 
     def _draw(self, step: int) -> Examples:

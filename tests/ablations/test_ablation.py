@@ -41,7 +41,10 @@ def test_a_product_less_its_exclusions():
 
 
 def test_variants_stand_beside_the_grid_or_cross_it():
-    variants = "variants:\n  long: {model.mixer: long_conv, cross: [task.length]}\n  wide: {model.width: 16}\n"
+    variants = (
+        "variants:\n  long: {model.mixer: long_conv, cross: [task.length]}\n"
+        "  wide: {model.width: 16}\n"
+    )
     ablation = load(GRID + variants)
     assert labels(ablation)[3:] == ["long, 8", "long, 12", "wide"]
     assert [arm.spec.task.length for arm in ablation.arms[3:]] == [8, 12, 8]
@@ -67,7 +70,8 @@ def test_named_bundles_set_several_fields():
     text = changed(
         (
             "  model.mixer: {attention: attention, long_conv: {name: long_conv}}\n",
-            "  size:\n    small: {model.width: 4, train.batch_size: 2}\n    large: {model.width: 16}\n",
+            "  size:\n    small: {model.width: 4, train.batch_size: 2}\n"
+            "    large: {model.width: 16}\n",
         )
     )
     arms = load(text).arms
@@ -82,7 +86,8 @@ def test_extending_shrinking_and_reordering_keep_every_run_id():
     longer = changed(
         (
             "{attention: attention, long_conv: {name: long_conv}}",
-            "{long_conv: {name: long_conv}, attention: attention, heads: {name: attention, heads: 2}}",
+            "{long_conv: {name: long_conv}, attention: attention, "
+            "heads: {name: attention, heads: 2}}",
         ),
         ("confirmation: 2", "confirmation: 3"),
     )
@@ -113,7 +118,9 @@ def test_nuisances_are_run_for_every_arm_on_selection_seeds():
 
 def test_a_condition_does_not_depend_on_the_nuisance_grid():
     longer = NUISANCE.replace("[1e-3, 1e-2]", "[5e-4, 1e-3, 1e-2]")
-    assert [a.condition_id for a in load(NUISANCE).arms] == [a.condition_id for a in load(longer).arms]
+    assert [a.condition_id for a in load(NUISANCE).arms] == [
+        a.condition_id for a in load(longer).arms
+    ]
     assert load(NUISANCE).grid_id != load(longer).grid_id
 
 
@@ -149,7 +156,10 @@ BAD = {
     "word for a number": (changed(("steps: 4", "steps: on")), ["f.yaml:8", "'on'"]),
     "star": (changed(("steps: 4", "steps: *")), ["f.yaml:8", "quoted"]),
     "unknown task": (changed(("associative_recall", "asociative_recall")), ["f.yaml:5", "mean"]),
-    "unknown mixer": (changed(("attention: attention", "attention: atention")), ["f.yaml:15", "mean"]),
+    "unknown mixer": (
+        changed(("attention: attention", "attention: atention")),
+        ["f.yaml:15", "mean"],
+    ),
     "empty factor": (
         changed(("{attention: attention, long_conv: {name: long_conv}}", "[]")),
         ["f.yaml:15", "two levels"],
@@ -183,7 +193,7 @@ BAD = {
     "unknown level in exclude": (SMALL + "exclude: [{model.mixer: h3}]", ["no level 'h3'"]),
     "a leak": (
         changed(("train:\n", "train:\n    loss: all\n"), ("mixer: attention", "mixer: orchid"),
-                ("{attention: attention, long_conv: {name: long_conv}}", "{a: attention, o: orchid}")),
+                ("{attention: attention, long_conv: {name: long_conv}}", "[attention, orchid]")),
         ["'orchid' is bidirectional"],
     ),
     "not a mapping": ("- a\n- b", ["mapping"]),
@@ -201,7 +211,9 @@ def test_a_mistake_is_said_with_its_place(case):
 
 
 def test_several_mistakes_are_said_at_once():
-    text = changed(("width: 8", "width: wide"), ("steps: 4", "stepz: 4"), ("length: 8", "lenght: 8"))
+    text = changed(
+        ("width: 8", "width: wide"), ("steps: 4", "stepz: 4"), ("length: 8", "lenght: 8")
+    )
     with pytest.raises(HarnessError) as error:
         load(text)
     assert len(error.value.problems) == 3

@@ -28,7 +28,9 @@ def planned(ledger: Ledger):
 def finish(ledger: Ledger, run_id: str, accuracy: float = 0.5) -> None:
     ledger.append(Started(run_id))
     ledger.append(Measured(run_id, 2, "test", {"accuracy": accuracy}))
-    ledger.append(Finished(run_id, 2, 0.1, None, (Slice("distance", 3, 0.5, 4),), {"device": "cpu"}))
+    ledger.append(
+        Finished(run_id, 2, 0.1, None, (Slice("distance", 3, 0.5, 4),), {"device": "cpu"})
+    )
 
 
 def test_a_run_is_written_whole_or_not_at_all(tmp_path):
@@ -88,8 +90,13 @@ def test_a_second_driver_is_kept_out(tmp_path):
         pass
 
 
-HOLD = "import sys, time, pathlib; from ablations.ledger import Ledger\n" \
-    "with Ledger(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"  # fmt: skip
+HOLD = """
+import pathlib, sys, time
+from ablations.ledger import Ledger
+with Ledger(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 def test_the_lock_of_a_killed_driver_is_taken_over(tmp_path):

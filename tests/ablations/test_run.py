@@ -127,7 +127,9 @@ def test_kill_9_and_the_same_command_again(tmp_path, ended):
     folder = tmp_path / "out"
     command = [sys.executable, tmp_path / "driver.py", tmp_path / "grid.yaml", folder]
     root = str(Path(__file__).parents[2])
-    driver = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": root}, start_new_session=True)
+    driver = subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": root}, start_new_session=True
+    )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and len(ended_runs(folder)) < ended:
         time.sleep(0.02)
@@ -247,7 +249,8 @@ def test_a_run_that_turns_nan_is_a_result(tmp_path):
         ("train:\n", "train:\n    weight_decay: 0.0\n"),
         (
             "  model.mixer: {attention: attention, long_conv: {name: long_conv}}\n",
-            "  rate:\n    calm: {train.lr: 1e-3}\n    wild: {train.lr: 1e30, train.clip_norm: null}\n",
+            "  rate:\n    calm: {train.lr: 1e-3}\n"
+            "    wild: {train.lr: 1e30, train.clip_norm: null}\n",
         ),
     )
     summary = run(load(text), tmp_path)

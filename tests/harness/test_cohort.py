@@ -55,7 +55,9 @@ def test_numbers_do_not_depend_on_companions(name):
 
 
 def test_a_diverging_member_leaves_the_others_untouched():
-    wild = tiny(train__lr=1e30, train__clip_norm=None, train__weight_decay=0.0, train__warmup_steps=0)
+    wild = tiny(
+        train__lr=1e30, train__clip_norm=None, train__weight_decay=0.0, train__warmup_steps=0
+    )
     calm = [
         tiny(seed=seed, train__clip_norm=None, train__weight_decay=0.0, train__warmup_steps=0)
         for seed in (1, 2)
@@ -111,7 +113,9 @@ def test_equal_to_a_plain_loop(name):
         (measured,) = [
             event.values["loss"]
             for event in together
-            if isinstance(event, Measured) and event.run_id == spec.run_id and event.split == "train"
+            if isinstance(event, Measured)
+            and event.run_id == spec.run_id
+            and event.split == "train"
         ]
         assert measured == pytest.approx(np.mean(losses), rel=1e-5)
         assert losses[-1] != pytest.approx(losses[0], rel=1e-2)
@@ -204,7 +208,9 @@ def test_runs_of_different_shape_are_no_cohort():
 def test_breakdown_weighs_up_to_the_accuracy():
     events = train([tiny()])
     (finished,) = [event for event in events if isinstance(event, Finished)]
-    test = next(e.values["accuracy"] for e in events if isinstance(e, Measured) and e.split == "test")
+    test = next(
+        e.values["accuracy"] for e in events if isinstance(e, Measured) and e.split == "test"
+    )
     by_fact: dict[str, list] = {}
     for part in finished.breakdown:
         by_fact.setdefault(part.fact, []).append(part)

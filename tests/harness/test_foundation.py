@@ -152,7 +152,9 @@ def test_registry_names_both_objects_and_suggests():
 
 
 def test_a_generator_depends_on_its_key_alone():
-    draw = "from harness.foundation.seeding import generator as g; print(g('a', 1).integers(1 << 62))"
+    draw = (
+        "from harness.foundation.seeding import generator as g; print(g('a', 1).integers(1 << 62))"
+    )
     elsewhere = subprocess.run(
         [sys.executable, "-c", draw], capture_output=True, text=True, check=True
     ).stdout

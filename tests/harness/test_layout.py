@@ -12,7 +12,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ORDER = ["harness.foundation", "tasks", "harness", "ablations", "reports", "harness.cli"]
 # What the verbs are made of stands beside them, above everything.
-VERBS = {"harness.cli", "harness.catalogue", "harness.progress", "harness.doctor", "harness.scaffold"}
+VERBS = {
+    "harness.cli",
+    "harness.catalogue",
+    "harness.progress",
+    "harness.doctor",
+    "harness.scaffold",
+}
 
 
 def rank(module: str) -> int:
@@ -23,9 +29,14 @@ def rank(module: str) -> int:
 
 
 def modules() -> list[tuple[str, Path]]:
-    files = [p for top in ("harness", "tasks", "ablations", "reports") for p in (ROOT / top).rglob("*.py")]
+    files = [
+        p
+        for top in ("harness", "tasks", "ablations", "reports")
+        for p in (ROOT / top).rglob("*.py")
+    ]
     return [
-        (".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), p) for p in files
+        (".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), p)
+        for p in files
     ]
 
 
@@ -44,7 +55,9 @@ def test_nothing_imports_upwards(name, path):
             assert rank(other) <= rank(name), f"{name} imports {other}"
 
 
-@pytest.mark.parametrize("verb", [["--help"], ["run", "--help"], ["status", "nothing"], ["report", "nothing"]])
+@pytest.mark.parametrize(
+    "verb", [["--help"], ["run", "--help"], ["status", "nothing"], ["report", "nothing"]]
+)
 def test_light_verbs_import_neither_torch_nor_ray(verb, tmp_path):
     code = (
         "import sys\nfrom harness.cli import main\n"
