@@ -81,12 +81,11 @@ def show(task: str, overrides: tuple[str, ...], plugins: tuple[str, ...], seed: 
 def validate(name: str, scale: str, overrides: tuple[str, ...], plugins: tuple[str, ...]) -> None:
     """Checks an ablation, and the tasks in it, without training."""
     import ablations
-    from tasks.check import check_task
+    from tasks.check import check_tasks
 
     _load_plugins(plugins)
     ablation = ablations.load(name, scale=scale, overrides=overrides)
-    for task in {arm.spec.task for arm in ablation.arms}:
-        check_task(task)
+    check_tasks(arm.spec.task for arm in ablation.arms)
     click.echo(f"{ablation.name} ({ablation.scale}): {len(ablation.arms)} arms, no mistakes")
 
 
@@ -128,9 +127,11 @@ def run(name, scale, out, overrides, plugins, executor, workers, device, per_gpu
     from ablations import executors, runner
     from harness.progress import Progress
     from reports.tensorboard import TensorBoard
+    from tasks.check import check_tasks
 
     _load_plugins(plugins)
     ablation = ablations.load(name, scale=scale, overrides=overrides)
+    check_tasks(arm.spec.task for arm in ablation.arms)
     engine = executors.make(
         executor,
         workers=workers,
@@ -192,6 +193,18 @@ def doctor() -> None:
         click.echo(str(finding))
     if not all(finding.ok for finding in findings):
         sys.exit(2)
+
+
+@main.command()
+@click.argument("section", type=click.Choice(["cohort"]))
+@click.option("--members", type=click.IntRange(min=2), default=8, show_default=True)
+@JSON
+def bench(section: str, members: int, as_json: bool) -> None:
+    """Times what is meant to be fast, as ratios: cohort is one training step of many runs."""
+    from harness import bench as benchmark
+
+    result = benchmark.cohort(members)
+    click.echo(json.dumps(result, indent=2) if as_json else benchmark.render(result))
 
 
 @main.command()

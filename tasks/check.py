@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -13,6 +13,25 @@ from tasks.base import Batch, Task, accuracy
 
 def check_task(task: Task, *, num_examples: int = 64) -> None:
     """Draws a few examples. Raises HarnessError that lists every broken promise."""
+    try:
+        _check(task, num_examples)
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise HarnessError(
+            f"it raises {type(error).__name__}: {error}",
+            where=f"task {task.name}",
+            fix="call its sample, oracle and shortcuts by hand to see the traceback",
+        ) from error
+
+
+def check_tasks(tasks: Iterable[Task]) -> None:
+    """`check_task` of each, once."""
+    for task in dict.fromkeys(tasks):
+        check_task(task)
+
+
+def _check(task: Task, num_examples: int) -> None:
     batch = task.sample(generator("check"), num_examples)
     problems = list(_check_shapes(task, batch, num_examples))
     if not problems:  # each check reads what the ones before have made sure of

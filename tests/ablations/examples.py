@@ -23,6 +23,25 @@ factors:
 seeds: {confirmation: 2}
 """
 
+# A task that raises, or kills its process, when training draws from it.
+TROUBLE_PLUGIN = """
+import inspect, os, signal
+from tasks.associative_recall import AssociativeRecall
+from tasks.base import register
+
+@register("trouble")
+class Trouble(AssociativeRecall):
+    kind: str = "none"
+
+    def sample(self, rng, n):
+        if any(frame.function == "_update" for frame in inspect.stack()):
+            if self.kind == "raise":
+                raise RuntimeError("no such luck")
+            if self.kind == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().sample(rng, n)
+"""
+
 
 def load(text: str = SMALL, scale: str = "smoke", overrides: tuple[str, ...] = ()) -> Ablation:
     """The ablation of a text."""

@@ -16,7 +16,8 @@ import pytest
 from ablations import executors, runner
 from ablations.ledger import FILE, open_for_reading, read_meta
 from harness.foundation.errors import HarnessError
-from tests.ablations.examples import changed, load
+from harness.foundation.plugins import load_plugins
+from tests.ablations.examples import TROUBLE_PLUGIN, changed, load
 from tests.ablations.test_ablation import NUISANCE
 
 
@@ -171,42 +172,12 @@ def children_of(session: int) -> list[int]:
     return found
 
 
-PLUGIN = """
-import os, signal
-import numpy as np
-from tasks.associative_recall import AssociativeRecall
-from tasks.base import register
-
-@register("trouble")
-class Trouble(AssociativeRecall):
-    kind: str = "none"
-
-    def sample(self, rng, n):
-        # Evaluation sets are drawn first, by the driver too; trouble begins in training.
-        if n == self.seen_by_training():
-            if self.kind == "raise":
-                raise RuntimeError("no such luck")
-            if self.kind == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-        return super().sample(rng, n)
-
-    def seen_by_training(self):
-        import inspect
-        names = {frame.function for frame in inspect.stack()}
-        return 1024 if "_update" in names else -1
-"""
-
-
 @pytest.fixture
 def trouble(tmp_path):
-    from harness.foundation.plugins import load_plugins
-    from tasks.base import TASKS
-
     file = tmp_path / "trouble.py"
-    file.write_text(PLUGIN)
+    file.write_text(TROUBLE_PLUGIN)
     load_plugins([str(file)])
-    yield file
-    TASKS._classes.pop("trouble")
+    return file
 
 
 TROUBLE = changed(
@@ -239,7 +210,7 @@ def test_what_fails_is_recorded_and_stops_nothing_else(tmp_path, trouble, kind, 
 def test_a_changed_plugin_of_the_same_version_is_refused(tmp_path, trouble):
     ablation = load(TROUBLE.replace("[none, {kind}]", "[none, calm]"))
     run(ablation, tmp_path / "out", plugins=[str(trouble)])
-    trouble.write_text(PLUGIN + "\n# changed\n")
+    trouble.write_text(TROUBLE_PLUGIN + "\n# changed\n")
     with pytest.raises(HarnessError, match="version = 2"):
         run(ablation, tmp_path / "out", plugins=[str(trouble)])
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 ORDER = ["harness.foundation", "tasks", "harness", "ablations", "reports", "harness.cli"]
 # What the verbs are made of stands beside them, above everything.
 VERBS = {
+    "harness.bench",
     "harness.cli",
     "harness.catalogue",
     "harness.progress",

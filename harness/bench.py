@@ -1,0 +1,141 @@
+"""Measures what is meant to be fast, as ratios within one process: machines differ, ratios less.
+
+Repetitions of all candidates are interleaved, so that what else the machine does meets them alike.
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from harness.foundation.config import parse
+from harness.foundation.seeding import generator
+from harness.layers import initialise
+from harness.model import Model
+from harness.spec import RunSpec
+from harness.training.data import CohortData, Examples
+from harness.training.evaluation import loss_per_target
+from harness.training.stack import Stack
+
+REPETITIONS = 15
+
+
+class Timing(NamedTuple):
+    """Milliseconds a training step and member: median, and the middle half of repetitions."""
+
+    name: str
+    median_ms: float
+    low_ms: float
+    high_ms: float
+
+
+def cohort(members: int) -> dict[str, Any]:
+    """Forward and backward of a cohort: one member at a time, stacked by hand, and by vmap."""
+    torch.set_num_threads(1)
+    sections = {}
+    for width, length, batch in ((16, 24, 64), (32, 32, 16), (64, 128, 64)):
+        for mixer in ("attention", "orchid"):
+            name = f"{mixer}, width {width}, length {length}, batch {batch}"
+            sections[name] = _compare(_spec(mixer, width, length, batch), members)
+    return {
+        "members": members,
+        "threads": 1,
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+        "sections": sections,
+    }
+
+
+def render(result: dict[str, Any]) -> str:
+    """The result as text."""
+    lines = [f"{result['members']} members, one thread, torch {result['torch']}; ms a step and member"]
+    for name, timings in result["sections"].items():
+        lines += ["", name]
+        slowest = timings[0]["median_ms"]
+        for timing in timings:
+            lines.append(
+                f"  {timing['name']:<16} {timing['median_ms']:8.2f} "
+                f"({timing['low_ms']:.2f} to {timing['high_ms']:.2f})  "
+                f"{slowest / timing['median_ms']:5.2f} x"
+            )
+    return "\n".join(lines)
+
+
+def _spec(mixer: str, width: int, length: int, batch: int) -> RunSpec:
+    return parse(
+        RunSpec,
+        {
+            "task": {"name": "associative_recall", "length": length},
+            "model": {"mixer": mixer, "width": width},
+            "train": {"batch_size": batch},
+        },
+    )
+
+
+def _compare(spec: RunSpec, members: int) -> list[dict[str, Any]]:
+    keys = [f"confirmation {seed}" for seed in range(members)]
+    specs = [spec.model_copy(update={"seed": seed}) for seed in range(members)]
+    batch = CohortData(specs).step(0)
+    candidates: dict[str, Callable[[], object]] = {
+        "one at a time": _one_at_a_time(spec, keys, batch),
+        "stacked": _stacked(spec, keys, batch),
+    }
+    vmapped = _vmapped(spec, keys, batch)
+    try:
+        vmapped()
+        candidates["vmap"] = vmapped
+    except RuntimeError:  # an own backward has no rule for vmap
+        pass
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for repetition in range(REPETITIONS + 2):
+        for name, step in candidates.items():
+            start = time.perf_counter()
+            step()
+            if repetition >= 2:  # the first two warm up
+                times[name].append((time.perf_counter() - start) / members * 1e3)
+    return [
+        Timing(name, statistics.median(found), *statistics.quantiles(found, n=4)[::2])._asdict()
+        for name, found in times.items()
+    ]
+
+
+def _one_at_a_time(spec: RunSpec, keys: list[str], batch: Examples) -> Callable[[], object]:
+    stacks = [Stack(spec, [key], torch.device("cpu")) for key in keys]
+    parts = [Examples(*(t[i : i + 1] for t in batch)) for i in range(len(keys))]
+    return lambda: [
+        stack.gradient(_loss(stack.model(part.tokens, part.scored), part.targets))
+        for stack, part in zip(stacks, parts, strict=True)
+    ]
+
+
+def _stacked(spec: RunSpec, keys: list[str], batch: Examples) -> Callable[[], object]:
+    stack = Stack(spec, keys, torch.device("cpu"))
+    return lambda: stack.gradient(_loss(stack.model(batch.tokens, batch.scored), batch.targets))
+
+
+def _vmapped(spec: RunSpec, keys: list[str], batch: Examples) -> Callable[[], object]:
+    model: nn.Module = Model(spec)
+    initialise(model, lambda name: generator("init", keys[0], name))
+    stacked = {
+        name: value.detach().expand(len(keys), *value.shape).clone().requires_grad_()
+        for name, value in model.named_parameters()
+    }
+
+    def forward(values, tokens, scored):
+        return torch.func.functional_call(model, values, (tokens, scored))
+
+    def step():
+        logits = torch.func.vmap(forward)(stacked, batch.tokens, batch.scored)
+        return torch.autograd.grad(_loss(logits, batch.targets), list(stacked.values()))
+
+    return step
+
+
+def _loss(logits: Tensor, targets: Tensor) -> Tensor:
+    return loss_per_target(logits, targets).sum() / targets.shape[-2]
