@@ -170,7 +170,8 @@ def status(name: str, scale: str, out: Path | None, as_json: bool) -> None:
 @OUT
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="one row an arm")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="[FOLDER/report.html]")
-def report(name, scale, out, csv_file, html_file) -> None:
+@click.option("--svg", "svg_file", type=click.Path(path_type=Path), help="the answer's figure")
+def report(name, scale, out, csv_file, html_file, svg_file) -> None:
     """The answer so far: a table, and report.html."""
     import reports
     from reports import tensorboard
@@ -179,6 +180,8 @@ def report(name, scale, out, csv_file, html_file) -> None:
     reports.show(folder)
     if csv_file is not None:
         reports.write_csv(folder, csv_file)
+    if svg_file is not None:
+        reports.write_svg(folder, svg_file)
     tensorboard.rebuild(folder)
     click.echo(reports.write_html(folder, html_file))
 

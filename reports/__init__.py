@@ -53,6 +53,14 @@ def write_html(folder: str | Path, path: str | Path | None = None) -> Path:
     return _write(Path(path or Path(folder) / HTML_FILE), html.render(records.read(folder)))
 
 
+def write_svg(folder: str | Path, path: str | Path) -> Path:
+    """Writes the figure of the answer as a drawing of its own, for a README or a slide."""
+    from reports import figures, records, table
+
+    found = records.read(folder)
+    return _write(Path(path), figures.answer_on_white(found, table.build(found)))
+
+
 def _write(path: Path, text: str) -> Path:
     """Whole or not at all."""
     from harness.foundation.errors import HarnessError

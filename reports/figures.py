@@ -66,6 +66,17 @@ def draw(records: Records, table: Table) -> list[Picture]:
     return [picture for picture in drawn if picture is not None]
 
 
+def answer_on_white(records: Records, table: Table) -> str:
+    """The answer's figure as the text of an SVG file; without a finished run, an empty drawing."""
+    with _style():
+        picture = _answer(records, table)
+    if picture is None:
+        return '<svg xmlns="http://www.w3.org/2000/svg"/>\n'
+    head, rest = picture.svg.split(">", 1)
+    white = '<rect width="100%" height="100%" fill="white"/>'
+    return f'{head} color="black">{white}{rest}\n'
+
+
 def draw_tuning(records: Records) -> Picture | None:
     """Selection accuracy over a single tuned number, by arm: a peak at an end is no peak."""
     settings = records.meta["nuisances"]
