@@ -54,7 +54,9 @@ def cohort(members: int) -> dict[str, Any]:
 
 def render(result: dict[str, Any]) -> str:
     """The result as text."""
-    lines = [f"{result['members']} members, one thread, torch {result['torch']}; ms a step and member"]
+    lines = [
+        f"{result['members']} members, one thread, torch {result['torch']}; ms a step and member"
+    ]
     for name, timings in result["sections"].items():
         lines += ["", name]
         slowest = timings[0]["median_ms"]

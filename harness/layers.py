@@ -106,18 +106,18 @@ class Linear(nn.Module):
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x (..., D), weight (E, D): (..., E). Stacked: x (S, ..., D), weight (S, E, D).
 
-    D is padded to a multiple of four (and E = 1 to four): a CPU's matrix product rounds by the
-    alignment of its operands, so that otherwise a member's bits would depend on its place.
+    D and E are filled up to multiples of four: a CPU's matrix product rounds by the alignment of
+    its operands, so that otherwise a member's bits would depend on its place.
     """
     if weight.ndim == 2:
         return F.linear(x, weight, bias)
     inputs, outputs = weight.shape[-1], weight.shape[-2]
     rows = x.reshape(len(x), -1, inputs)
     if inputs % 4:
-        rows, weight = (F.pad(value, (0, -inputs % 4)) for value in (rows, weight))
-    if outputs == 1:
-        weight = F.pad(weight, (0, 0, 0, 3))
-        bias = None if bias is None else F.pad(bias, (0, 3))
+        rows = F.pad(rows, (0, -inputs % 4))
+    if inputs % 4 or outputs % 4:
+        weight = F.pad(weight, (0, -inputs % 4, 0, -outputs % 4))
+        bias = None if bias is None else F.pad(bias, (0, -outputs % 4))
     if bias is None:
         out = torch.bmm(rows, weight.mT)
     else:

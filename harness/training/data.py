@@ -33,11 +33,15 @@ class Examples(NamedTuple):
 
 
 class TrainingData:
-    """The training examples of one member, step by step."""
+    """The training examples of one member, step by step.
 
-    def __init__(self, spec: RunSpec):
+    exclude: hashes of the inputs of the evaluation sets, by default those of the specification.
+    """
+
+    def __init__(self, spec: RunSpec, exclude: np.ndarray | None = None):
         self.spec = spec
-        self.stream = Stream(spec.task, spec.seed_key, "train", exclude=_held_out(spec))
+        exclude = held_out(spec) if exclude is None else exclude
+        self.stream = Stream(spec.task, spec.seed_key, "train", exclude=exclude)
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
         self._fixed = None
         if spec.train.train_examples is not None:
@@ -60,8 +64,9 @@ class CohortData:
 
     def __init__(self, specs: list[RunSpec]):
         self.spec = specs[0]
+        exclude = held_out(self.spec)  # the same for every member
         sources = {spec.seed_key: spec for spec in specs}
-        self._sources = {key: TrainingData(spec) for key, spec in sources.items()}
+        self._sources = {key: TrainingData(spec, exclude) for key, spec in sources.items()}
         self._keys = [spec.seed_key for spec in specs]
         self._start, self._ahead = 0, []
         per_step = self.spec.train.batch_size * self.spec.sequence_length
@@ -117,7 +122,8 @@ def _scored_positions(targets: np.ndarray, most: int) -> np.ndarray:
     return order[:, :most]
 
 
-def _held_out(spec: RunSpec) -> np.ndarray:
+def held_out(spec: RunSpec) -> np.ndarray:
+    """Hashes of all inputs that the run, or one it is compared with, is evaluated on."""
     train = spec.train
     sizes = {
         "selection": train.validation_examples,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.foundation.seeding import generator
@@ -20,11 +21,17 @@ from harness.model import Model
 from harness.spec import RunSpec
 
 
+# Columns are filled up to a multiple of this. A rest that does not fill a vector register is
+# computed by other instructions, which round multiply-adds otherwise: the last member's last
+# parameters would learn differently than in another place of the stack.
+REGISTERS = 64
+
+
 class Stack:
     """The stacked model of a cohort.
 
     model: its parameters have a leading dimension S. values: the (S, P) matrix that they are
-    views of. recipes: (recipe, columns) of each parameter.
+    views of, with spare columns at the end. recipes: (recipe, columns) of each parameter.
     """
 
     def __init__(self, spec: RunSpec, seed_keys: Sequence[str], device: torch.device):
@@ -40,17 +47,20 @@ class Stack:
             self._places.append((self.model.get_submodule(owner), leaf, shapes[name], columns))
             self.recipes.append((value.recipe, columns))
             end = columns.stop
+        self._padding = -end % REGISTERS
         members = {}
         for key in dict.fromkeys(seed_keys):
             initialise(self.model, lambda name, key=key: generator("init", key, name))
-            members[key] = torch.cat([p.detach().flatten() for p in self.model.parameters()])
+            flat = torch.cat([p.detach().flatten() for p in self.model.parameters()])
+            members[key] = F.pad(flat, (0, self._padding))
         self.model.to(device)
         self._adopt(torch.stack([members[key] for key in seed_keys]).to(device))
 
     def gradient(self, loss: Tensor) -> Tensor:
         """(S, P): of a sum of members' losses, laid out as `values`."""
         grads = torch.autograd.grad(loss, self._leaves, materialize_grads=True, allow_unused=True)
-        return torch.cat([grad.reshape(len(self.values), -1) for grad in grads], dim=1)
+        spare = self.values.new_zeros(len(self.values), self._padding)
+        return torch.cat([*(grad.reshape(len(spare), -1) for grad in grads), spare], dim=1)
 
     def keep(self, rows: Tensor) -> None:
         """Reduces the stack to these members."""

@@ -174,9 +174,10 @@ def test_the_task_of_the_readme_keeps_the_contract(orchid, tmp_path):
     (block,) = re.findall(r"```python\n(@register.*?)```", README, re.DOTALL)
     head = "import numpy as np\nfrom tasks.base import IGNORE, Batch, Count, Task, register\n"
     (tmp_path / "readme_task.py").write_text(head + block.replace("first_token", "readme_task"))
-    assert "oracle                       1.000" in orchid(
-        "show", "readme_task", "--plugin", "readme_task.py"
-    ).stdout
+    assert (
+        "oracle                       1.000"
+        in orchid("show", "readme_task", "--plugin", "readme_task.py").stdout
+    )
 
 
 def test_every_verb_and_option_of_the_readme_exists():

@@ -22,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -212,10 +213,16 @@ def _complex(halves: Tensor) -> Tensor:
 
 
 def _apply(matrix: Tensor, x: Tensor) -> Tensor:
-    """(R, L) times (..., L, D), one product an example, so that examples never meet."""
+    """(R, L) times (..., L, D), one product an example, so that examples never meet.
+
+    D is filled up to a multiple of four, for the reason that `harness.layers.linear` gives.
+    """
+    width = x.shape[-1]
     rows = x.reshape(-1, *x.shape[-2:])
+    if width % 4:
+        rows = F.pad(rows, (0, -width % 4))
     out = torch.bmm(matrix.expand(len(rows), -1, -1), rows)
-    return out.view(*x.shape[:-2], *out.shape[-2:])
+    return out[..., :width].reshape(*x.shape[:-2], len(matrix), width)
 
 
 @lru_cache(maxsize=256)
