@@ -20,7 +20,6 @@ from harness.layers import Recipe, initialise
 from harness.model import Model
 from harness.spec import RunSpec
 
-
 # Columns are filled up to a multiple of this. A rest that does not fill a vector register is
 # computed by other instructions, which round multiply-adds otherwise: the last member's last
 # parameters would learn differently than in another place of the stack.
