@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
@@ -56,7 +57,13 @@ class _Attention(nn.Module):
         self.out = Linear(width, width, kind="residual")
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        rows = self.qkv(x).reshape(-1, x.shape[-2], 3, self.heads, x.shape[-1] // self.heads)
+        size = x.shape[-1] // self.heads
+        qkv = self.qkv(x)
+        if qkv.requires_grad:  # sums over a gradient round by its layout: let there be one alone
+            qkv.register_hook(torch.Tensor.contiguous)
+        rows = qkv.reshape(-1, x.shape[-2], 3, self.heads, size)
+        if size % 4:  # filled up, for the reason that `harness.layers.linear` gives
+            rows = F.pad(rows, (0, -size % 4))
         q, k, v = rows.permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
-        return self.out(y.transpose(1, 2).reshape(x.shape)), state
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, scale=size**-0.5)
+        return self.out(y[..., :size].transpose(1, 2).reshape(x.shape)), state

@@ -54,6 +54,40 @@ def test_numbers_do_not_depend_on_companions(name):
     assert alone[specs[0].run_id] != alone[specs[1].run_id]
 
 
+@pytest.mark.parametrize("seed", range(16))
+def test_odd_shapes_too(seed):
+    """Sizes that fill no vector register, single rows, heads of one channel."""
+    rng = np.random.default_rng(seed)
+    width = int(rng.integers(3, 10))
+    heads = int(rng.choice([h for h in range(1, width + 1) if width % h == 0]))
+    mixer = rng.choice(
+        [
+            {"name": "attention", "heads": heads, "causal": bool(rng.integers(2))},
+            {"name": "orchid", "conditioning": str(rng.choice(["magnitude", "power", "static"]))},
+            {"name": "orchid"},
+            {"name": "long_conv", "causal": False},
+        ]
+    )
+    changes = {
+        "model__mixer": mixer,
+        "model__width": width,
+        "model__short_conv": int(rng.choice([0, 2, 3])),
+        "model__positions": str(rng.choice(["none", "learned"])),
+        "model__channel_mixer": {
+            "kind": str(rng.choice(["mlp", "swiglu"])),
+            "ratio": float(rng.choice([1.0, 1.5, 4.0])),
+        },
+        "task__length": int(rng.integers(4, 17)),
+        "train__batch_size": int(rng.choice([1, 2, 3, 5, 8])),
+        "train__loss": str(rng.choice(["answers", "masked"])),
+        "train__lr": 1e-2,
+    }
+    specs = [tiny(seed=member, **changes) for member in range(int(rng.choice([2, 3, 5])))]
+    together = train(specs)
+    for spec in specs[-2:]:
+        assert numbers(train([spec]), spec.run_id) == numbers(together, spec.run_id), changes
+
+
 def test_a_diverging_member_leaves_the_others_untouched():
     wild = tiny(
         train__lr=1e30, train__clip_norm=None, train__weight_decay=0.0, train__warmup_steps=0
