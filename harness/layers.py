@@ -125,6 +125,22 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return out[..., :outputs].reshape(*x.shape[:-1], outputs)
 
 
+def contiguous_gradient(x: Tensor) -> Tensor:
+    """x, whose gradient is laid out in order: a sum over a gradient rounds by its layout, and with
+    dimensions of size one that depends on the number of members."""
+    return _ContiguousGradient.apply(x)
+
+
+class _ContiguousGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        return grad.contiguous()
+
+
 def gelu(x: Tensor) -> Tensor:
     """x Phi(x), exact. x (..., B, L, D).
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from harness.layers import Linear
+from harness.layers import Linear, contiguous_gradient
 from harness.mixers.base import Mixer, Regime, State, register
 
 
@@ -58,10 +57,7 @@ class _Attention(nn.Module):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         size = x.shape[-1] // self.heads
-        qkv = self.qkv(x)
-        if qkv.requires_grad:  # sums over a gradient round by its layout: let there be one alone
-            qkv.register_hook(torch.Tensor.contiguous)
-        rows = qkv.reshape(-1, x.shape[-2], 3, self.heads, size)
+        rows = contiguous_gradient(self.qkv(x)).reshape(-1, x.shape[-2], 3, self.heads, size)
         if size % 4:  # filled up, for the reason that `harness.layers.linear` gives
             rows = F.pad(rows, (0, -size % 4))
         q, k, v = rows.permute(2, 0, 3, 1, 4)
