@@ -104,7 +104,8 @@ class Ablation:
     @cached_property
     def grid_id(self) -> str:
         """Hash of what a selection of nuisances rests on besides the arm."""
-        return short_hash([self.nuisances, self.seeds.selection, self.metric])
+        settings = sorted(self.nuisances, key=repr)
+        return short_hash([settings, self.seeds.selection, self.metric])
 
     @property
     def needs_selection(self) -> bool:
@@ -160,6 +161,10 @@ def load(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> A
         return from_document(yaml.load_file(path), path.read_text(), scale, overrides)
     if path.is_dir() and (path / "ledger.sqlite").exists():
         meta = read_meta(path)
+        if "text" not in meta:
+            raise HarnessError(
+                "nothing has been planned here yet", where=name, fix="give the ablation's name"
+            )
         if overrides:
             raise HarnessError(
                 "--set cannot change an output folder", where=name, fix="give the ablation's name"
@@ -188,13 +193,13 @@ class _Reader:
     def __init__(self, document: yaml.Document, text: str, scale: str, overrides: tuple[str, ...]):
         self.document, self.text, self.scale, self.overrides = document, text, scale, overrides
         self.problems: list[Problem] = []
-        self.origins: dict[str, Path] = {}  # top-level key -> where a scale has replaced it
+        self.origins: dict[str, Path] = {}  # key -> where a scale has replaced it
+        self.scale_base: list[Setting] = []  # what a scale changes in base
 
     def read(self) -> Ablation:
         top = self._mapping(self.document.data, (), "an ablation")
         self._unknown(top, KEYS, ())
         self.top = self._at_scale(top)
-        self._stop_at_problems()
         name = self._name()
         question = self._text("question", required=True)
         metric = self._choice("metric", ("accuracy", "loss", "steps_to_solve"), "accuracy")
@@ -202,23 +207,23 @@ class _Reader:
         base = self._base()
         factors = self._factors()
         nuisances = self._nuisances()
-        self._stop_at_problems()
         arms = self._arms(base, factors, nuisances)
-        self._stop_at_problems()
         if len(nuisances) > 1 and seeds.selection == 0:
             self._problem(("seeds",), "nuisances are to be chosen, but seeds.selection is 0")
         baseline = self.top.get("baseline")
-        if baseline is not None and baseline not in [arm.label for arm in arms]:
+        baseline = None if baseline is None else _label(baseline)
+        if baseline is not None and arms and baseline not in [arm.label for arm in arms]:
             self._problem(
                 ("baseline",),
                 f"no arm is called {baseline!r}",
-                did_you_mean(str(baseline), [arm.label for arm in arms]),
+                did_you_mean(baseline, [arm.label for arm in arms]),
             )
-        self._stop_at_problems()
+        if self.problems:
+            raise HarnessError(dict.fromkeys(self.problems))
         return Ablation(
             name=name,
             question=question,
-            source=self.top.get("source") or {},
+            source=self._mapping(self.top.get("source") or {}, ("source",), "source"),
             scale=self.scale,
             metric=metric,
             baseline=baseline,
@@ -247,15 +252,24 @@ class _Reader:
             return top
         merged = copy.deepcopy({key: value for key, value in top.items() if key != "scales"})
         place = ("scales", self.scale)
-        for key, value in self._mapping(scales[self.scale] or {}, place, "a scale").items():
-            path = tuple(key.split("."))
-            if path[0] not in KEYS or path[0] in ("name", "scales"):
-                self._unknown(
-                    {path[0]: value}, [k for k in KEYS if k not in ("name", "scales")], place
-                )
-                continue
-            _set(merged, path, value)
-            self.origins[key] = (*place, key)
+        changes = self._mapping(scales[self.scale] or {}, place, "a scale")
+        for key in sorted(changes, key=lambda key: "." in key):  # whole parts before fields
+            head, _, rest = key.partition(".")
+            if head not in KEYS or head in ("name", "scales"):
+                known = [other for other in KEYS if other not in ("name", "scales")]
+                self._problem((*place, key), f"unknown key {head!r}", did_you_mean(head, known))
+            elif not rest:
+                merged[head] = changes[key]
+                self.origins[head] = (*place, key)
+            elif head == "base":
+                self.scale_base.append(_setting(rest, changes[key], (*place, key)))
+            else:  # a factor, a variant and a nuisance have dotted names
+                part = merged.setdefault(head, {})
+                if isinstance(part, dict):
+                    part[rest] = changes[key]
+                    self.origins[key] = (*place, key)
+                else:
+                    self._problem((*place, key), f"{head} is no mapping, so it has no {rest!r}")
         return merged
 
     def _name(self) -> str:
@@ -275,12 +289,11 @@ class _Reader:
             self.problems += error.problems
             return Seeds()
 
-    def _base(self) -> list[Setting]:
+    def _base(self) -> list[list[Setting]]:
+        """The settings of base, of the scale on base, and of `--set`: later layers prevail."""
         base = self._mapping(self.top.get("base"), ("base",), "base")
         self._unknown({key.split(".")[0]: None for key in base}, ROOTS, ("base",))
-        settings = [
-            Setting(tuple(key.split(".")), value, ("base", key)) for key, value in base.items()
-        ]
+        given = []
         for override in self.overrides:
             key, equals, text = override.partition("=")
             path = tuple(key.strip().split("."))
@@ -289,9 +302,9 @@ class _Reader:
                     Problem(f"--set {override}: expected dotted.key=value, below one of {ROOTS}")
                 )
                 continue
-            value = yaml.scalar(text)
-            settings.append(Setting(path, value, (f"--set {key.strip()}",)))
-        return settings
+            given.append(Setting(path, yaml.scalar(text), (f"--set {key.strip()}",)))
+        settings = [_setting(key, value, ("base", key)) for key, value in base.items()]
+        return [settings, self.scale_base, given]
 
     def _factors(self) -> dict[str, dict[str, list[Setting]]]:
         """Factor -> level label -> the settings it makes."""
@@ -365,8 +378,17 @@ class _Reader:
             if not isinstance(values, list) or not values:
                 self._problem(place, "a nuisance takes a list of values", "[1e-3, 3e-3]")
                 return []
-            if len({repr(value) for value in values}) < len(values):
+            if any(a == b for a, b in itertools.combinations(values, 2)):
                 self._problem(place, "two values are the same", "remove one of them")
+            for override in self.overrides:
+                if _related(tuple(override.partition("=")[0].strip().split(".")), _path(key)):
+                    self.problems.append(
+                        Problem(
+                            f"--set {override}: {key} is tuned",
+                            self._where(place),
+                            "change its values in the file",
+                        )
+                    )
         return [
             dict(zip(nuisance, values, strict=True))
             for values in itertools.product(*nuisance.values())
@@ -381,16 +403,33 @@ class _Reader:
             levels = dict(zip(factors, labels, strict=True))
             if not any(rule.items() <= levels.items() for rule in excluded):
                 settings = [s for factor, label in levels.items() for s in factors[factor][label]]
-                combinations.append((_arm_label(levels), levels, settings))
+                combinations.append((_arm_label(levels), levels, [settings]))
+        if factors and not combinations and not self.problems:
+            self._problem(("exclude",), "every cell of the grid is excluded", "exclude fewer")
         combinations += self._variants(factors)
         if not combinations:
-            combinations = [(self.top["name"], {}, [])]
+            combinations = [(self.top.get("name", ""), {}, [])]
         arms: list[Arm] = []
         by_id: dict[str, str] = {}
-        for label, levels, settings in combinations:
-            arm = self._arm(label, levels, [*base, *settings], nuisances)
+        tuned = [_path(key) for key in nuisances[0]] if nuisances else []
+        for label, levels, layers in combinations:
+            for setting in itertools.chain(*layers):
+                if any(_related(setting.path, path) and len(setting.path) >= len(path)
+                       for path in tuned):  # fmt: skip
+                    self._problem(
+                        setting.origin,
+                        f"{'.'.join(setting.path)} is a nuisance, so no arm can set it",
+                        "remove it here, or from nuisance",
+                    )
+            arm = self._arm(label, levels, [*base, *layers], nuisances)
             if arm is None:
                 continue
+            if not label or label in [other.label for other in arms]:
+                self._problem(
+                    ("variants", label) if "variant" in levels else ("factors",),
+                    f"two arms are called {label!r}" if label else "an arm has no name",
+                    "rename the variant, or name the levels",
+                )
             if arm.condition_id in by_id:
                 self._problem(
                     ("factors",) if levels else ("variants", label),
@@ -402,32 +441,34 @@ class _Reader:
             arms.append(arm)
         return arms
 
-    def _arm(self, label, levels, settings, nuisances) -> Arm | None:
-        first = [
-            Setting(tuple(key.split(".")), value, ("nuisance", key))
-            for key, value in nuisances[0].items()
-        ]
+    def _arm(self, label, levels, layers, nuisances) -> Arm | None:
+        first = []
+        if nuisances:
+            first = [_setting(key, value, ("nuisance", key)) for key, value in nuisances[0].items()]
         specs = []
         try:
-            for nuisance in nuisances:
+            for nuisance in nuisances or [{}]:
                 tuned = [
                     setting._replace(value=nuisance[".".join(setting.path)]) for setting in first
                 ]
-                specs.append(self._spec([*settings, *tuned]))
+                specs.append(self._spec([*layers, tuned]))
         except HarnessError as error:
-            for problem in error.problems:
-                if problem not in self.problems:
-                    self.problems.append(problem)
+            # Where something else is wrong, what is missing may be missing because of it.
+            broken = bool(self.problems)
+            self.problems += [
+                p for p in error.problems if not (broken and "is missing" in p.message)
+            ]
             return None
         hashed = identity(specs[0])
         for setting in first:
             _remove(hashed, setting.path)
         return Arm(label, levels, specs[0], short_hash(hashed))
 
-    def _spec(self, settings: list[Setting]) -> RunSpec:
+    def _spec(self, layers: list[list[Setting]]) -> RunSpec:
+        """Later layers prevail; within one, a subtree is set before its fields."""
         data: dict[str, Any] = {}
         origins: dict[Path, Path] = {}
-        for setting in sorted(settings, key=lambda s: len(s.path)):
+        for setting in (s for layer in layers for s in sorted(layer, key=lambda s: len(s.path))):
             try:
                 _set(data, setting.path, copy.deepcopy(setting.value))
             except HarnessError as error:
@@ -448,23 +489,26 @@ class _Reader:
         for label, body in variants.items():
             place = ("variants", label)
             body = dict(self._mapping(body, place, "a variant"))
-            cross = body.pop("cross", [])
+            cross, count = body.pop("cross", []), len(self.problems)
+            if not isinstance(cross, list) or not all(isinstance(f, str) for f in cross):
+                self._problem((*place, "cross"), "cross takes a list of factors", "[task.length]")
+                continue
             for factor in cross:
                 if factor not in factors:
                     self._problem(
                         (*place, "cross"), f"no factor {factor!r}", did_you_mean(factor, factors)
                     )
-                    return
             for key in body:
                 if not _is_absolute(key):
                     self._problem((*place, key), f"{key!r} is no field", did_you_mean(key, ROOTS))
-                    return
-            own = [Setting(tuple(k.split(".")), v, (*place, k)) for k, v in body.items()]
+            if len(self.problems) > count:
+                continue
+            own = [_setting(key, value, (*place, key)) for key, value in body.items()]
             for labels in itertools.product(*(factors[factor] for factor in cross)):
                 levels = dict(zip(cross, labels, strict=True))
                 settings = [s for factor, level in levels.items() for s in factors[factor][level]]
                 crossed = f"{label}, {_arm_label(levels)}" if levels else label
-                yield crossed, {"variant": label, **levels}, [*settings, *own]
+                yield crossed, {"variant": label, **levels}, [settings, own]
 
     def _exclusions(self, factors) -> list[dict[str, str]]:
         rules = self.top.get("exclude") or []
@@ -474,6 +518,8 @@ class _Reader:
         out = []
         for index, rule in enumerate(rules):
             place, labels = ("exclude", index), {}
+            if rule == {}:
+                self._problem(place, "an empty exclusion removes every arm", "name a factor")
             for factor, level in self._mapping(rule, place, "an exclusion").items():
                 if factor not in factors:
                     self._problem(place, f"no factor {factor!r}", did_you_mean(factor, factors))
@@ -506,10 +552,6 @@ class _Reader:
         prefix = ".".join(map(str, path))
         return any(prefix in problem.where for problem in self.problems)
 
-    def _stop_at_problems(self) -> None:
-        if self.problems:
-            raise HarnessError(self.problems)
-
     def _mapping(self, value: Any, path: Path, what: str) -> dict[str, Any]:
         if isinstance(value, Mapping):
             return dict(value)
@@ -535,6 +577,14 @@ class _Reader:
         if value not in allowed:
             self._problem((key,), f"{key} is {value!r}", f"one of {', '.join(allowed)}")
         return value
+
+
+def _path(key: str) -> Path:
+    return tuple(key.split("."))
+
+
+def _setting(key: str, value: Any, origin: Path) -> Setting:
+    return Setting(_path(key), value, origin)
 
 
 def _set(data: dict, path: Path, value: Any) -> None:
@@ -569,9 +619,10 @@ def _is_absolute(key: str) -> bool:
 def _label(level: Any) -> str:
     if isinstance(level, Mapping):
         inner = ", ".join(f"{k}={_label(v)}" for k, v in level.items() if k != "name")
-        return (
-            f"{level['name']}({inner})" if "name" in level and inner else level.get("name", inner)
-        )
+        name = _label(level["name"]) if "name" in level else ""
+        return f"{name}({inner})" if name and inner else name or inner
+    if isinstance(level, list):
+        return ", ".join(map(_label, level))
     if level is None or isinstance(level, bool):
         return {None: "none", True: "true", False: "false"}[level]
     return str(level)
