@@ -202,6 +202,7 @@ class _Reader:
         self.top = self._at_scale(top)
         name = self._name()
         question = self._text("question", required=True)
+        source = self._mapping(self.top.get("source") or {}, ("source",), "source")
         metric = self._choice("metric", ("accuracy", "loss", "steps_to_solve"), "accuracy")
         seeds = self._seeds()
         base = self._base()
@@ -223,7 +224,7 @@ class _Reader:
         return Ablation(
             name=name,
             question=question,
-            source=self._mapping(self.top.get("source") or {}, ("source",), "source"),
+            source=source,
             scale=self.scale,
             metric=metric,
             baseline=baseline,

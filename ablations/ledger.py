@@ -266,10 +266,7 @@ class Ledger:
     def _take_lock(self) -> None:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            row = self._db.execute(
-                "SELECT host, pid, boot_id, started, heartbeat FROM lock"
-            ).fetchone()
-            holder = None if row is None else _holder(*row)
+            holder = driver(self._db)
             if holder is None:
                 self._db.execute(
                     "INSERT OR REPLACE INTO lock VALUES (1, ?, ?, ?, ?, ?)",
@@ -367,11 +364,26 @@ def open_for_reading(folder: Path) -> sqlite3.Connection:
             "there is no ledger here", where=str(folder), fix="orchid run NAME makes one"
         )
     try:
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
+        try:
+            db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
+            db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            # A driver was killed in the middle of a transaction: a writer has to take it back.
+            db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=30)
         _check_version(db, path)
     except sqlite3.Error as error:
-        raise HarnessError(f"the ledger cannot be read: {error}", where=str(path)) from None
+        raise HarnessError(
+            f"the ledger cannot be read: {error}",
+            where=str(path),
+            fix="orchid run with the same name repairs it",
+        ) from None
     return db
+
+
+def driver(db: sqlite3.Connection) -> str | None:
+    """Who is writing this ledger now, or None."""
+    row = db.execute("SELECT host, pid, boot_id, started, heartbeat FROM lock").fetchone()
+    return row and _holder(*row)
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -394,7 +406,7 @@ def _check_version(db: sqlite3.Connection, path: Path) -> None:
     try:
         row = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
     except sqlite3.DatabaseError as error:
-        if "locked" in str(error):
+        if "no such table" not in str(error) and "not a database" not in str(error):
             raise
         row = None
     if row is None or row[0] != str(VERSION):

@@ -140,11 +140,12 @@ def run(
                     todo = [r for r in plan.pending if r.spec.purpose == stage]
                     for watcher in watchers:
                         watcher.planned(plan, stage, engine.num_workers)
+                    emit = _fan_out(ledger, watchers, about)
                     if todo:
-                        emit = _fan_out(ledger, watchers, about)
                         engine.execute(cohorts(todo, engine.device), emit)
                         ledger.flush()
                     if stage == "selection":
+                        _retry_failed(todo, ledger, engine, emit)
                         _select(ablation, ledger)
         finally:
             for watcher in watchers:
@@ -184,6 +185,15 @@ def _replan(ablation: Ablation, ledger: Ledger, facts, device: str) -> Plan:
     plan = make_plan(ablation, ledger.statuses(), chosen, device)
     ledger.write_plan(ablation, facts, plan.runs, plan.to_choose)
     return plan
+
+
+def _retry_failed(runs: Sequence[Run], ledger: Ledger, engine: Executor, emit) -> None:
+    """A choice is never made again, so what may have failed by accident has a second chance."""
+    statuses = ledger.statuses()
+    failed = [run for run in runs if statuses.get(run.spec.run_id) == "failed"]
+    if failed:
+        engine.execute(cohorts(failed, engine.device), emit)
+        ledger.flush()
 
 
 def _select(ablation: Ablation, ledger: Ledger) -> None:

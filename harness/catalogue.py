@@ -76,7 +76,13 @@ def show_task(name: str, overrides: Sequence[str], seed: int) -> ShownTask:
             raise HarnessError(f"--set {override}: expected key=value")
         data[key.strip().removeprefix("task.")] = yaml.scalar(text)
     task = parse_component(TASKS, data)
-    return ShownTask(task, show(task, seed=seed))
+    try:
+        return ShownTask(task, show(task, seed=seed))
+    except MemoryError:
+        raise HarnessError(
+            f"an example of {name} with these parameters does not fit into memory",
+            fix="choose a shorter length",
+        ) from None
 
 
 def _tasks() -> Section:

@@ -81,11 +81,14 @@ def show(task: str, overrides: tuple[str, ...], plugins: tuple[str, ...], seed: 
 def validate(name: str, scale: str, overrides: tuple[str, ...], plugins: tuple[str, ...]) -> None:
     """Checks an ablation, and the tasks in it, without training."""
     import ablations
+    from harness.cost import cost
     from tasks.check import check_tasks
 
     _load_plugins(plugins)
     ablation = ablations.load(name, scale=scale, overrides=overrides)
     check_tasks(arm.spec.task for arm in ablation.arms)
+    for arm in ablation.arms:
+        cost(arm.spec)  # builds every model, without memory
     click.echo(f"{ablation.name} ({ablation.scale}): {len(ablation.arms)} arms, no mistakes")
 
 
@@ -232,9 +235,15 @@ def _folder_of(name: str, out: Path | None, ablation) -> Path:
     """Where a loaded ablation's results are."""
     from ablations.runner import default_folder
 
-    if out is None and Path(name).is_dir():
+    if out is None and _holds_ledger(Path(name)):
         return Path(name)
     return out or default_folder(ablation)
+
+
+def _holds_ledger(folder: Path) -> bool:
+    from ablations.ledger import FILE
+
+    return (folder / FILE).is_file()
 
 
 def _folder(name: str, scale: str, out: Path | None) -> Path:
@@ -244,7 +253,7 @@ def _folder(name: str, scale: str, out: Path | None) -> Path:
     path = Path(name)
     if out is not None:
         return out
-    if path.is_dir():
+    if _holds_ledger(path):
         return path
     if path.suffix in (".yaml", ".yml"):
         data = yaml.load_file(path).data

@@ -15,6 +15,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from harness.foundation.errors import HarnessError
 from harness.layers import (
     Embedding,
     LayerNorm,
@@ -101,6 +102,13 @@ class Model(nn.Module):
         self.readout = None if model.tied else Linear(model.width, self.num_outputs)
         self.pool = (model.pool or "mean") if spec.task.pooled else None
         self.pad_token = spec.task.pad_token
+        for name, value in self.named_parameters():
+            if not hasattr(value, "recipe"):
+                raise HarnessError(
+                    f"the parameter {name!r} of the mixer {model.mixer.name!r} has no recipe, so "
+                    "it can be neither initialised nor stacked",
+                    fix="declare it with harness.layers.parameter, or use the layers there",
+                )
         if gpt2:
             _use_gpt2_initialisation(self, model.layers, mixers=model.init == "gpt2")
 

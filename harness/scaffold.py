@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import keyword
 import re
 from pathlib import Path
 
+import tasks
 from harness.foundation.errors import HarnessError
+
+TASKS = tasks.TASKS
 
 _TASK = '''\
 """{title}: (say what is asked, and where the rule comes from)."""
@@ -87,6 +92,11 @@ def write_task(name: str, folder: Path) -> list[Path]:
         raise HarnessError(
             f"{name!r} would not do as the name of a task and a module",
             fix="use small letters, digits and '_', beginning with a letter",
+        )
+    if keyword.iskeyword(name) or importlib.util.find_spec(name) or name in TASKS:
+        raise HarnessError(
+            f"{name!r} is the name of a Python word, a module or a task already",
+            fix="choose another",
         )
     title = "".join(part.capitalize() for part in name.split("_"))
     texts = {folder / f"{name}.py": _TASK, folder / f"test_{name}.py": _TEST}

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from harness.foundation.config import Config, FromRegistry, identity
+from harness.foundation.config import At, Config, FromRegistry, identity
 from harness.foundation.seeding import short_hash
 from harness.mixers.base import MIXERS, Mixer, Regime
 from tasks.base import TASKS, Count, Form, Task
@@ -167,29 +167,42 @@ class RunSpec(Config):
     def _consistent(self) -> Self:
         task, model, loss = self.task, self.model, self.train.loss
         if loss != "answers" and not task.next_token:
-            raise ValueError(
+            raise At(
                 f"train.loss {loss!r} needs a task whose targets are the next tokens; "
-                f"{task.name} is scored by 'answers'"
+                f"{task.name} is scored by 'answers'",
+                "train",
+                "loss",
             )
         if self.regime == "bidirectional" and loss == "all":
-            raise ValueError(
+            raise At(
                 f"the mixer {model.mixer.name!r} is bidirectional: under train.loss 'all' it reads "
-                "each next token out of its own input. Use 'answers' or 'masked', or a causal mixer"
+                "each next token out of its own input. Use 'answers', 'masked' or a causal mixer",
+                "train",
+                "loss",
             )
         if self.regime == "bidirectional" and loss == "answers" and task.answers_in_inputs:
-            raise ValueError(
+            raise At(
                 f"the mixer {model.mixer.name!r} is bidirectional and the inputs of {task.name} "
                 "hold, further on, the answers to their own queries. Use train.loss 'masked', one "
-                "query, or a causal mixer"
+                "query, or a causal mixer",
+                "model",
+                "mixer",
             )
         if model.tied and task.num_outputs != task.num_tokens:
-            raise ValueError(
+            raise At(
                 f"model.tied needs as many classes as tokens: {task.name} has "
-                f"{task.num_outputs} classes and {task.num_tokens} tokens"
+                f"{task.num_outputs} classes and {task.num_tokens} tokens",
+                "model",
+                "tied",
             )
         if model.pool is not None and not task.pooled:
-            raise ValueError(
-                f"model.pool has no effect on {task.name}, which is scored by token; remove it"
+            raise At(
+                f"model.pool has no effect on {task.name}, which is scored by token; remove it",
+                "model",
+                "pool",
             )
-        model.mixer.check(model.width, self.sequence_length)
+        try:
+            model.mixer.check(model.width, self.sequence_length)
+        except ValueError as error:
+            raise At(str(error), "model", "mixer") from None
         return self

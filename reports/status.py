@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
-from ablations.ledger import open_for_reading, read_meta
+from ablations.ledger import driver, open_for_reading, read_meta
 from harness.foundation.errors import HarnessError
 
 
@@ -25,7 +24,7 @@ def read_status(folder: Path) -> dict[str, Any]:
             "LEFT JOIN runs USING (run_id) GROUP BY 1"
         )
     )
-    holder = db.execute("SELECT host, pid, heartbeat FROM lock").fetchone()
+    holder = driver(db)
     db.close()
     planned = sum(counts.values()) + meta["to_choose"]
     found = {key: counts.get(key, 0) for key in ("finished", "diverged", "failed")}
@@ -37,9 +36,7 @@ def read_status(folder: Path) -> dict[str, Any]:
         **found,
         "to_be_chosen": meta["to_choose"],
         "left": planned - found["finished"] - found["diverged"],
-        "driver": holder
-        and f"process {holder[1]} on {holder[0]}, "
-        f"seen {max(0.0, time.time() - holder[2]):.0f} s ago",
+        "driver": holder,
     }
 
 

@@ -22,7 +22,7 @@ IGNORE = -100  # a target that is not scored
 TASKS: Registry[Task] = Registry("task")
 register = TASKS.register
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 
 FEW_INPUTS = 10**5  # a task with fewer different inputs does not hold evaluation inputs out
 

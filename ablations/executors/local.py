@@ -65,16 +65,19 @@ class Local:
 
     def _listen(self, each: _Worker, queue: deque[_Job], emit: Emit) -> None:
         """Takes all that a worker has sent; notices its death."""
-        try:
-            while each.pipe.poll():
+        while True:
+            try:
+                if not each.pipe.poll():
+                    return
                 message = each.pipe.recv()
-                if message == _DONE:
-                    each.job = None
-                else:
-                    each.job.note(message)
-                    emit(message)
-        except (EOFError, OSError):
-            self._bury(each, queue, emit)
+            except (EOFError, OSError):
+                self._bury(each, queue, emit)
+                return
+            if message == _DONE:
+                each.job = None
+            else:
+                each.job.note(message)
+                emit(message)
 
     def _bury(self, dead: _Worker, queue: deque[_Job], emit: Emit) -> None:
         self._workers.remove(dead)

@@ -8,6 +8,7 @@ option invalidates no finished run, and a changed behaviour, which bumps a versi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -34,6 +35,14 @@ class Component(Config):
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+
+
+class At(ValueError):
+    """A validator's complaint about a field below its own: `At("message", "model", "mixer")`."""
+
+    def __init__(self, message: str, *path: str):
+        super().__init__(message)
+        self.path = path
 
 
 class FromRegistry(NamedTuple):
@@ -188,8 +197,9 @@ def _problem(cls, item, path, where) -> Problem:
         return Problem(f"the key {loc[-1]!r} is missing", where(path), f"add {loc[-1]}: ...")
     if kind == "value_error":
         error = item["ctx"]["error"]
-        return Problem(str(error), where(loc))
-    fix = ""
+        place = where((*loc, *getattr(error, "path", ())))
+        return Problem(str(error), place, "change one of the values that are named")
+    fix = f"one of {', '.join(cls.model_fields)}" if loc == path else _hint(cls, loc[-1])
     if isinstance(got, str) and kind in ("int_type", "float_type", "int_parsing", "float_parsing"):
         fix = "write a plain number without quotes, such as 3 or 1e-3"
     if kind in ("bool_type", "bool_parsing"):
@@ -198,7 +208,17 @@ def _problem(cls, item, path, where) -> Problem:
     return Problem(f"{message}, got {_shown(got)}", where(loc), fix)
 
 
+def _hint(cls: type[Config], key: str | int) -> str:
+    """What would do in place of a refused value."""
+    field = cls.model_fields.get(str(key))
+    if field is None or field.is_required():
+        return "see the documentation of the field"
+    default = field.get_default(call_default_factory=True)
+    return f"the default is {json.dumps(_plain(default), default=str)}"
+
+
 def _shown(value: object) -> str:
+    value = list(value) if isinstance(value, tuple) else value
     text = repr(value)
     kind = {str: "text", dict: "mapping", list: "list", type(None): "nothing"}.get(
         type(value), type(value).__name__

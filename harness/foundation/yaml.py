@@ -34,6 +34,9 @@ _CORE = [
 ]
 
 
+MOST_VALUES = 100_000  # in one file, aliases counted as what they stand for
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = {}  # noqa: RUF012  (PyYAML's own attribute)
 
@@ -70,6 +73,8 @@ def load(text: str, file: str) -> Document:
         raise HarnessError(f"not YAML: {what}", where=place, fix=_fix(str(error))) from None
     lines: dict[Path, int] = {}
     problems: list[Problem] = []
+    if node is not None:
+        _refuse_expansion(node, file)
     data = _construct(node, (), lines, problems, file) if node is not None else None
     if problems:
         raise HarnessError(problems)
@@ -104,6 +109,11 @@ def _construct(node, path, lines, problems, file):
             if not isinstance(key, str):
                 problems.append(Problem("a key must be a word", f"{file}:{line}"))
                 continue
+            if key == "<<":
+                problems.append(
+                    Problem("merge keys are not supported", f"{file}:{line}", "write the keys out")
+                )
+                continue
             if key in out:
                 problems.append(
                     Problem(
@@ -118,16 +128,43 @@ def _construct(node, path, lines, problems, file):
     return _scalar(node, problems, file)
 
 
+def _refuse_expansion(root: yaml.Node, file: str) -> None:
+    """An alias may stand inside its own anchor, or repeat until the memory is full."""
+    count, open_nodes = 0, set()
+
+    def visit(node: yaml.Node) -> None:
+        nonlocal count
+        count += 1
+        if id(node) in open_nodes or count > MOST_VALUES:
+            raise HarnessError(
+                "aliases repeat themselves without end",
+                where=f"{file}:{node.start_mark.line + 1}",
+                fix="write the values out",
+            )
+        open_nodes.add(id(node))
+        for item in node.value if isinstance(node, yaml.CollectionNode) else ():
+            for part in item if isinstance(item, tuple) else (item,):
+                visit(part)
+        open_nodes.remove(id(node))
+
+    visit(root)
+
+
 def _scalar(node, problems, file):
     tag, text = node.tag, node.value
-    if tag.endswith(":null"):
+    try:
+        if tag.endswith(":null"):
+            return None
+        if tag.endswith(":bool"):
+            return text.lower() == "true"
+        if tag.endswith(":int"):
+            return int(text, 0 if text[:2] in ("0x", "0o") else 10)
+        if tag.endswith(":float"):
+            return float(re.sub(r"\.(inf|nan)", r"\1", text.lower()))
+    except ValueError as error:
+        place = f"{file}:{node.start_mark.line + 1}"
+        problems.append(Problem(f"no number: {error}", place, "write a plain number"))
         return None
-    if tag.endswith(":bool"):
-        return text.lower() == "true"
-    if tag.endswith(":int"):
-        return int(text, 0 if text[:2] in ("0x", "0o") else 10)
-    if tag.endswith(":float"):
-        return float(re.sub(r"\.(inf|nan)", r"\1", text.lower()))
     if tag.endswith(":str"):
         return text
     problems.append(

@@ -141,10 +141,41 @@ def test_set_changes_base_and_no_factor():
     assert load(overrides=("train.steps=8",)).arms[0].spec.train.steps == 8
     with pytest.raises(HarnessError, match=r"model\.mixer varies that"):
         load(overrides=("model.mixer.heads=2",))
+    with pytest.raises(HarnessError, match=r"train\.lr is tuned"):
+        load(NUISANCE, overrides=("train.lr=2.0",))
     with pytest.raises(HarnessError, match="dotted"):
         load(overrides=("steps=2",))
     with pytest.raises(HarnessError, match=r"--set train\.stepz.*stepz"):
         load(overrides=("train.stepz=2",))
+
+
+def test_a_scale_prevails_over_the_same_dotted_key_of_base():
+    text = SMALL.replace("base:\n", "base:\n  train.lr: 1e-2\n") + (
+        "scales: {smoke: {base.train.lr: 0.5, nuisance.train.weight_decay: [0.0, 0.1], "
+        "factors.model.width: [8, 16], seeds.selection: 2}}\n"
+    )
+    ablation = load(text)
+    assert {arm.spec.train.lr for arm in ablation.arms} == {0.5}
+    assert len(ablation.arms) == 4
+    assert len(ablation.nuisances) == 2
+
+
+def test_a_variant_replaces_a_subtree_that_base_sets_by_field():
+    text = changed(("  model: {width: 8, layers: 1, mixer: attention}",
+                    "  model: {width: 8, layers: 1}\n  model.mixer.name: orchid\n"
+                    "  model.mixer.chain: conv"),
+                   ("factors:\n  model.mixer: {attention: attention, long_conv: {name: long_conv}}",
+                    "factors: {model.short_conv: [0, 3]}\n"
+                    "variants: {att: {model.mixer: attention}}"),
+                   )  # fmt: skip
+    mixers = [arm.spec.model.mixer for arm in load(text).arms]
+    assert [mixer.name for mixer in mixers] == ["orchid", "orchid", "attention"]
+    assert mixers[0].chain == "conv"
+
+
+def test_the_order_of_nuisances_does_not_void_a_choice():
+    again = NUISANCE.replace("[1e-3, 1e-2]", "[1e-2, 1e-3]")
+    assert load(NUISANCE).grid_id == load(again).grid_id
 
 
 BAD = {
@@ -196,6 +227,34 @@ BAD = {
                 ("{attention: attention, long_conv: {name: long_conv}}", "[attention, orchid]")),
         ["'orchid' is bidirectional"],
     ),
+    "everything excluded": (
+        SMALL + "exclude: [{model.mixer: attention}, {model.mixer: long_conv}]",
+        ["f.yaml:17", "every cell"],
+    ),
+    "empty exclusion": (SMALL + "exclude: [{}]", ["f.yaml:17", "empty"]),
+    "a variant that sets a nuisance": (
+        NUISANCE + "variants: {fast: {train.lr: 0.5}}",
+        ["variants.fast.train.lr", "is a nuisance"],
+    ),
+    "two arms of one name": (
+        SMALL + "variants: {attention: {model.layers: 2}}",
+        ["two arms are called 'attention'"],
+    ),
+    "cross is no list": (SMALL + "variants: {v: {model.width: 4, cross: 3}}", ["list of factors"]),
+    "a merge key": (SMALL + "variants: {v: {<<: {model.width: 3}}}", ["merge keys"]),
+    "an endless alias": (SMALL + "source: &a {b: *a}", ["aliases repeat"]),
+    "an endless number": (changed(("width: 8", "width: " + "9" * 5000)), ["f.yaml:6", "number"]),
+    "a huge number": (changed(("width: 8", "width: 1" + "0" * 30)), ["f.yaml:6", "model.width"]),
+    "equal nuisances": (NUISANCE.replace("[1e-3, 1e-2]", "[1, 1.0]"), ["two values are the same"]),
+    "a source that is no mapping": (SMALL + "source: [a]", ["source must be a mapping"]),
+    "a level that is no name": (
+        changed(("attention: attention,", "attention: {name: [x]},")),
+        ["name of a mixer"],
+    ),
+    "heads that do not divide": (
+        changed(("attention: attention,", "attention: {name: attention, heads: 3},")),
+        ["f.yaml:15", "3", "8"],
+    ),
     "not a mapping": ("- a\n- b", ["mapping"]),
     "an empty file": ("", ["mapping"]),
 }  # fmt: skip
@@ -212,11 +271,15 @@ def test_a_mistake_is_said_with_its_place(case):
 
 def test_several_mistakes_are_said_at_once():
     text = changed(
-        ("width: 8", "width: wide"), ("steps: 4", "stepz: 4"), ("length: 8", "lenght: 8")
+        ("width: 8", "width: wide"),
+        ("steps: 4", "stepz: 4"),
+        ("length: 8", "lenght: 8"),
+        ("name: small", "name: a/b"),
+        ("confirmation: 2", "confirmation: 0"),
     )
     with pytest.raises(HarnessError) as error:
-        load(text)
-    assert len(error.value.problems) == 3
+        load(text + "factor: {}\n")
+    assert len(error.value.problems) == 6
 
 
 def test_a_mistake_in_a_scale_is_placed_there():

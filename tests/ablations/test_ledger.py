@@ -145,6 +145,30 @@ def test_a_ledger_of_another_version_is_left_alone(tmp_path):
     assert (tmp_path / FILE).read_bytes() == before
 
 
+KILLED = """
+import os, pathlib, signal, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA cache_size = 1")
+db.execute("BEGIN IMMEDIATE")
+for i in range(20000):
+    db.execute("INSERT INTO failures VALUES (?, 'x', 'y', 1.0)", (str(i),))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_readers_survive_a_kill_in_the_middle_of_a_commit(tmp_path):
+    with Ledger(tmp_path) as ledger:
+        run_id = planned(ledger)[0]
+        finish(ledger, run_id)
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / FILE)])
+    assert (tmp_path / f"{FILE}-journal").stat().st_size > 0, "the transaction was not on the disk"
+    assert read_meta(tmp_path)["name"] == "small"
+    db = open_for_reading(tmp_path)
+    assert db.execute("SELECT run_id FROM runs").fetchall() == [(run_id,)]
+    assert db.execute("SELECT COUNT(*) FROM failures").fetchone() == (0,)
+    db.close()
+
+
 def test_what_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(HarnessError, match="--out"):

@@ -92,7 +92,8 @@ def test_a_new_task_passes_its_own_test_and_trains(orchid, tmp_path):
     orchid("run", "own.yaml", "--plugin", "first_token.py", "--workers", "1", "--device", "cpu")
     assert json.loads(orchid("status", "own.yaml", "--json").stdout)["finished"] == 4
     orchid("new", "task", "first_token", code=2)
-    orchid("new", "task", "../x", code=2)
+    for name in ("../x", "class", "numpy", "listops"):
+        orchid("new", "task", name, code=2)
 
 
 def test_a_failed_run_gives_exit_code_1(orchid, tmp_path):
@@ -122,6 +123,30 @@ def test_a_task_that_raises_is_said_before_any_training(orchid, tmp_path):
         result = orchid(verb, "bad.yaml", "--plugin", "broken_task.py", code=2)
         assert "ValueError: no such luck" in result.stderr
     assert not Path("runs").exists()
+
+
+def test_a_mixer_of_plain_torch_layers_is_refused_before_training(orchid, tmp_path):
+    (tmp_path / "plain.py").write_text(
+        "import torch\n"
+        "from harness.mixers.base import Mixer, register\n"
+        "@register('plain')\n"
+        "class Plain(Mixer):\n"
+        "    summary = source = 'own'\n"
+        "    regime = property(lambda self: 'causal')\n"
+        "    def module(self, width, length): return torch.nn.Linear(width, width)\n"
+        "    def flops_per_token(self, width, length): return 1.0\n"
+        "    def state_size(self, width, length): return 1\n"
+    )
+    (tmp_path / "bad.yaml").write_text(changed(("{name: long_conv}", "plain")))
+    for verb in ("validate", "run"):
+        result = orchid(verb, "bad.yaml", "--plugin", "plain.py", code=2)
+        assert "harness.layers.parameter" in result.stderr
+
+
+def test_a_folder_of_that_name_is_not_the_output(orchid, tmp_path):
+    (tmp_path / "quickstart").mkdir()
+    plan = json.loads(orchid("plan", "quickstart", "--json").stdout)
+    assert plan["folder"] == "runs/quickstart-smoke"
 
 
 @pytest.mark.parametrize(
