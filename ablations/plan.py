@@ -18,8 +18,8 @@ MOST_ACTIVATIONS = {"cpu": 2**19, "cuda": 2**26}
 MOST_MEMBERS = {"cpu": 16, "cuda": 256}
 
 # Seconds of a training step on one CPU core: a constant a layer, and a rate of FLOPs.
-STEP_OVERHEAD_S = 6e-3
-CPU_FLOPS_PER_S = 5e9
+STEP_OVERHEAD_S = 4e-3
+CPU_FLOPS_PER_S = 8e9
 CUDA_FLOPS_PER_S = 2e12
 
 
