@@ -44,7 +44,8 @@ def make(
         raise HarnessError(f"unknown executor {name!r}", fix="one of auto, local, ray")
     if name == "local" and address:
         raise HarnessError("--address names a Ray cluster", fix="use --executor ray")
-    device, num_gpus = resolve_device(device)
+    if not (address and device == "cuda"):  # a cluster has GPUs that its head node may lack
+        device, num_gpus = resolve_device(device)
     if name == "auto" and per_gpu > 1:
         name = "ray"
     if name == "local" and per_gpu > 1:
