@@ -1,14 +1,17 @@
-"""Sequence mixers, one a file, chosen by name."""
+"""Sequence mixers, one a file, chosen by name; every module of this folder is imported."""
 
 from __future__ import annotations
 
-from harness.foundation.config import parse_component
-from harness.mixers.attention import Attention
-from harness.mixers.base import MIXERS, Mixer, register
-from harness.mixers.long_conv import LongConv
-from harness.mixers.orchid import Orchid
+import importlib
+import pkgutil
 
-__all__ = ["Attention", "LongConv", "Mixer", "Orchid", "get", "names", "register"]
+from harness.foundation.config import parse_component
+from harness.mixers.base import MIXERS, Mixer, register
+
+__all__ = ["Mixer", "get", "names", "register"]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
 
 
 def get(name: str, **options) -> Mixer:

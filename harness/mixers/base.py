@@ -31,10 +31,12 @@ class Mixer(Component):
     Class attributes
         summary: one line for `orchid list`.
         source: the paper and the equation.
+        fixed_length: built for one length; the module raises ValueError at any other.
     """
 
     summary: ClassVar[str]
     source: ClassVar[str]
+    fixed_length: ClassVar[bool] = False
 
     @property
     @abstractmethod

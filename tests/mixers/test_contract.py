@@ -27,8 +27,7 @@ def one_thread():
 
 
 def test_every_registered_mixer_is_under_test():
-    assert {mixer.name for mixer in CASES.values()} >= {"attention", "long_conv", "orchid"}
-    assert set(mixers.names()) >= {mixer.name for mixer in CASES.values()}
+    assert {mixer.name for mixer in CASES.values()} == set(mixers.names())
 
 
 @every
@@ -115,8 +114,12 @@ def test_shorter_sequences_than_built_for(name):
     if "dct" in name:
         pytest.skip("cosine transforms mean another function at another length")
     layer = CASES[name].build(8, 16)
-    y, state = layer(noise(2, 11, 8), None)
-    assert y.shape == (2, 11, 8) and state is None
+    if CASES[name].fixed_length:
+        with pytest.raises(ValueError, match="16"):
+            layer(noise(2, 11, 8), None)
+        return
+    y, _ = layer(noise(2, 11, 8), None)
+    assert y.shape == (2, 11, 8)
 
 
 @every
@@ -128,7 +131,7 @@ def test_configuration_round_trip(name):
 @every
 def test_costs_are_positive_and_the_state_passes_through(name):
     mixer = CASES[name]
-    assert mixer.flops_per_token(32, 64) > 2 * 32**2
+    assert mixer.flops_per_token(32, 64) > 0
     assert mixer.state_size(32, 64) > 0
     state = {"a": torch.zeros(1)}
     assert mixer.build(8, 8)(noise(1, 8, 8), state)[1] is state

@@ -19,10 +19,9 @@ import numpy as np
 import torch
 
 from harness.foundation.errors import HarnessError
-from tests.parity import orchid
+from tests.parity.adapters import ADAPTERS
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
-ADAPTERS = {"orchid": orchid}
 
 
 class Result(NamedTuple):
@@ -61,9 +60,11 @@ def check(file: Path) -> Result:
         with np.load(file, allow_pickle=False) as archive:
             data = {key: archive[key] for key in archive.files}
         config = json.loads(str(data["config"]))
-        mixer = _mixer(config, file)
-        if mixer not in ADAPTERS:
-            return Result("unsupported", mixer, case, f"there is no mixer {mixer}")
+        config["case"] = case
+        mixer = next((name for name in ADAPTERS if ADAPTERS[name].recognises(config)), "")
+        if not mixer:
+            what = f"{config.get('upstream', 'unknown origin')} {config.get('variant', '')}"
+            return Result("unsupported", file.parent.name, case, f"no mixer for {what.strip()}")
         reason = ADAPTERS[mixer].unsupported(config)
         if reason:
             return Result("unsupported", mixer, case, reason)
@@ -76,12 +77,6 @@ def check(file: Path) -> Result:
         return Result("failed", mixer, case, f"{type(error).__name__}: {_line(error)}")
 
 
-def _mixer(config: Mapping, file: Path) -> str:
-    if "orchid" in str(config.get("upstream", "")).lower():
-        return "orchid"
-    return str(config.get("mixer", file.parent.name))
-
-
 def _compare(adapter, mixer: str, case: str, config: Mapping, data: Mapping) -> Result:
     failed, shown = False, []
     for dtype, tolerance in TOLERANCE.items():
@@ -92,7 +87,7 @@ def _compare(adapter, mixer: str, case: str, config: Mapping, data: Mapping) -> 
         failed |= not all(error <= tolerance for error in errors.values())
         numbers = " ".join(f"{name} {error:.1e}" for name, error in errors.items())
         shown.append(f"{str(dtype).removeprefix('torch.')}: {numbers}")
-    unknown = sorted(set(config) - adapter.KEYS)
+    unknown = sorted(set(config) - adapter.KEYS - {"case"})
     if failed and unknown:
         shown.append(f"(unknown options: {', '.join(unknown)})")
     return Result("failed" if failed else "passed", mixer, case, "  ".join(shown))

@@ -61,7 +61,7 @@ def extra_weight(data, config):
         (option(dxt="wavelet"), "unsupported", "transform wavelet"),
         (option(norm="batchnorm"), "unsupported", "norm batchnorm"),
         (option(num_heads=2), "unsupported", "2 heads"),
-        (option(upstream="x/y", mixer="hyena"), "unsupported", "no mixer hyena"),
+        (option(upstream="x/y"), "unsupported", "no mixer for x/y"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, change, status, detail):

@@ -10,10 +10,6 @@ it, centred on its position or frequency bin. Spectra that depend on c through |
 not change when c is shifted in a circle, so the convolution with such a kernel is
 shift-equivariant: exactly with `padding: circular`, away from the borders with zeros.
 
-Where the paper says one filter a channel, the code couples channels in pairs: where a
-frequency-domain Conv has a complex input, two neighbours among [all Re | all Im] share a group.
-That is kept.
-
 Dimensions: B batch, L length, D width, F bins, C = 2D (DFT, [Re | Im]) or D (cosine), K taps.
 """
 
@@ -29,22 +25,12 @@ from torch import Tensor, nn
 
 from harness.foundation.config import Component, FromRegistry
 from harness.foundation.registry import Registry
-from harness.layers import (
-    Recipe,
-    constant,
-    depthwise_conv,
-    gelu,
-    normal,
-    parameter,
-    per_channel,
-    uniform,
-)
+from harness.layers import Recipe, normal, parameter
 from harness.mixers.base import fft_flops
 from harness.mixers.orchid.activation import ACTIVATIONS, Activation, Identity, magnitude
+from harness.mixers.orchid.conv_block import ConvBlock, Norm, Padding
 from harness.mixers.orchid.global_convolution import Kind, Normalization, Transform
 
-Padding = Literal["zeros", "reflect", "circular"]
-Norm = Literal["layernorm", "none"]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -243,9 +229,14 @@ class Network(nn.Module):
             rows = length if config.input == "table" else 1
             self.table = parameter((rows, width), Recipe(normal(1.0), decay=False))
         self.time = self.freq = None
+        block = {"taps": config.filter_size, "layers": config.layers, "norm": config.norm}
         if "time" in config.convolutions:
             self.time = ConvBlock(
-                width, config.time_filters * width, config, groups=config.time_filters
+                width,
+                config.time_filters * width,
+                padding=config.padding,
+                groups=config.time_filters,
+                **block,
             )
         if "freq" in config.convolutions:
             out = 2 * width if kind == "dft" else width
@@ -253,9 +244,9 @@ class Network(nn.Module):
             self.freq = ConvBlock(
                 out if neighbours else width,
                 out,
-                config,
+                padding="reflect" if config.padding == "circular" else config.padding,
                 pairs=None if kind != "dft" else "neighbours" if neighbours else "halves",
-                frequency=True,
+                **block,
             )
 
     def forward(self, c: Tensor) -> Tensor:
@@ -291,108 +282,3 @@ class Network(nn.Module):
         else:
             keep = torch.minimum(t, points - t) * 2 <= self.config.kernel_length
         return taps * keep.unsqueeze(-1)
-
-
-class ConvBlock(nn.Module):
-    """`layers` times: convolution, GELU (between layers), norm; x (..., N, C) -> (..., N, C').
-
-    pairs: partner of a channel in grouped layers, among C' = 2D: its neighbour c ^ 1, or the
-    other half, c + D mod 2D; without pairs the layers are depthwise. groups: channel groups
-    that are normalised apart.
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        config: Dynamic,
-        *,
-        pairs: Literal["neighbours", "halves"] | None = None,
-        groups: int = 1,
-        frequency: bool = False,
-    ):
-        super().__init__()
-        padding = config.padding
-        if frequency and padding == "circular":
-            padding = "reflect"
-        self.convs = nn.ModuleList(
-            AxisConv(
-                outputs,
-                config.filter_size,
-                padding,
-                pairs if inputs == outputs or layer > 0 else None,
-            )
-            for layer in range(config.layers)
-        )
-        self.norms = nn.ModuleList(
-            GroupNorm(outputs, groups) if config.norm == "layernorm" else nn.Identity()
-            for _ in range(config.layers)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            x = conv(x)
-            x = norm(gelu(x) if layer + 1 < len(self.convs) else x)
-        return x
-
-
-class AxisConv(nn.Module):
-    """Centred convolution along dimension -2, initialised as torch.nn.Conv1d.
-
-    Depthwise, or in pairs: y[c] = w[c, 0] * x[c] + w[c, 1] * x[partner(c)].
-    weight (C', K), or (C', 2, K) in pairs.
-    """
-
-    def __init__(
-        self,
-        outputs: int,
-        size: int,
-        padding: Padding,
-        pairs: Literal["neighbours", "halves"] | None,
-    ):
-        super().__init__()
-        self.reach, self.padding, self.pairs = (size - 1) // 2, padding, pairs
-        shape = (outputs, size) if pairs is None else (outputs, 2, size)
-        bound = (size * (1 if pairs is None else 2)) ** -0.5
-        self.weight = parameter(shape, Recipe(uniform(bound)))
-        self.bias = parameter((outputs,), Recipe(uniform(bound), decay=False))
-
-    def forward(self, x: Tensor) -> Tensor:
-        size = x.shape[-2]
-        past = self.reach
-        if self.padding != "zeros" and self.reach:
-            x, past = _extend(x, self.reach, self.padding), 0
-        if self.pairs is None:
-            y = depthwise_conv(x, self.weight, past, self.bias)
-        else:
-            y = depthwise_conv(x, self.weight[..., 0, :], past, self.bias)
-            y = y + depthwise_conv(self._partner(x), self.weight[..., 1, :], past)
-        return y[..., :size, :]
-
-    def _partner(self, x: Tensor) -> Tensor:
-        if self.pairs == "halves":
-            return x.roll(x.shape[-1] // 2, dims=-1)
-        return x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
-
-
-def _extend(x: Tensor, reach: int, padding: Padding) -> Tensor:
-    """`reach` more entries at both ends of dimension -2."""
-    if padding == "circular":
-        return torch.cat([x[..., -reach:, :], x, x[..., :reach, :]], dim=-2)
-    left, right = x[..., 1 : reach + 1, :], x[..., -reach - 1 : -1, :]
-    return torch.cat([left.flip(-2), x, right.flip(-2)], dim=-2)
-
-
-class GroupNorm(nn.Module):
-    """Layer normalisation of each of `groups` equal parts of the last dimension."""
-
-    def __init__(self, width: int, groups: int, *, eps: float = 1e-5):
-        super().__init__()
-        self.groups, self.eps = groups, eps
-        self.weight = parameter((width,), Recipe(constant(1.0), decay=False))
-        self.bias = parameter((width,), Recipe(constant(0.0), decay=False))
-
-    def forward(self, x: Tensor) -> Tensor:
-        parts = x.unflatten(-1, (self.groups, -1))
-        normed = F.layer_norm(parts, parts.shape[-1:], eps=self.eps).flatten(-2)
-        return torch.addcmul(per_channel(self.bias), normed, per_channel(self.weight))

@@ -13,8 +13,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from harness.mixers import Orchid
-from harness.mixers.orchid import global_convolution
+from harness.mixers.orchid import Orchid, global_convolution
 from harness.mixers.orchid.activation import ACTIVATIONS
 from harness.mixers.orchid.conditioning import CONDITIONING, Conditioning
 from harness.mixers.orchid.global_convolution import Transform
@@ -37,6 +36,10 @@ KEYS = {
     *("nn", "norm", "normalized", "num_heads", "num_inner_mlps", "order", "padding_mode", "type"),
     *("residual_long_conv", "short_filter_order", "upstream", "w"),
 }
+
+
+def recognises(config: Mapping) -> bool:
+    return "orchid" in str(config.get("upstream", "")).lower()
 
 
 def unsupported(config: Mapping) -> str:

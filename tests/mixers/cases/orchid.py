@@ -1,5 +1,3 @@
-"""Mixers under test, by a short name; every conditioning network and most options occur."""
-
 from __future__ import annotations
 
 from harness import mixers
@@ -7,11 +5,6 @@ from harness import mixers
 DECAY = {"name": "implicit", "decay": {"name": "taps", "longest": 8.0, "shortest": 2.0}}
 
 CASES = {
-    "attention": mixers.get("attention", heads=2),
-    "attention-bidirectional": mixers.get("attention", heads=4, causal=False),
-    "long_conv": mixers.get("long_conv"),
-    "long_conv-circular": mixers.get("long_conv", causal=False),
-    "long_conv-short": mixers.get("long_conv", kernel={"name": "implicit", "kernel_length": 3}),
     "orchid": mixers.get("orchid"),
     "orchid-static": mixers.get("orchid", conditioning="static", static_kernel=DECAY),
     "orchid-magnitude": mixers.get("orchid", conditioning="magnitude", chain="gate-conv"),
