@@ -21,6 +21,7 @@ Cosine transforms have none.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -44,6 +45,9 @@ from harness.mixers.base import Mixer, Regime, State, fft_flops, register
 from harness.mixers.orchid.conditioning import CONDITIONING, Conditioning, CrossCorrelation
 from harness.mixers.orchid.global_convolution import Kind, Normalization, Transform
 from harness.mixers.orchid.static_kernel import STATIC_KERNELS, ImplicitKernel, StaticKernel
+
+# What is used in place of h (..., B, F, C), for measurements on a trained layer.
+Intervention = Callable[[Tensor, Transform], Tensor]
 
 Chain = Literal["gate-conv-gate", "gate-conv", "conv-gate", "conv"]
 
@@ -133,6 +137,7 @@ class _Orchid(nn.Module):
             self.residual_skip = parameter((width,), Recipe(normal(1.0), decay=False))
         self.residual = config.residual_conv
         self.out_linear = Linear(width, width, kind="residual")
+        self.intervention: Intervention | None = None
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         width, length = x.shape[-1], x.shape[-2]
@@ -169,6 +174,8 @@ class _Orchid(nn.Module):
         h = self.conditioning(c)
         if self.conditioning.in_time:
             h = transform.spectrum(h)
+        if self.intervention is not None:
+            h = self.intervention(h, transform)
         return h + static
 
 
