@@ -16,7 +16,7 @@ from harness.foundation.config import FromRegistry
 from harness.layers import Linear, Recipe, normal, parameter
 from harness.mixers.base import Mixer, Regime, State, fft_flops, register
 from harness.mixers.orchid.global_convolution import Transform
-from harness.mixers.orchid.operator import static_part
+from harness.mixers.orchid.convolution import static_part
 from harness.mixers.orchid.static_kernel import STATIC_KERNELS, ImplicitKernel, StaticKernel
 
 

@@ -95,11 +95,12 @@ def test_orchid_is_its_formula(length, conditioning):
     layer = mixers.get("orchid", conditioning=conditioning).build(4, length).double()
     x = noise(2, length, 4)
     s1, s2, v = layer.short_conv(layer.in_linear(x)).split(4, dim=-1)
-    kernel = layer.static_kernel(length).expand(2, -1, -1).clone()
-    if layer.conditioning is not None:
+    (convolution,) = layer.convolutions
+    kernel = convolution.static_kernel(length).expand(2, -1, -1).clone()
+    if convolution.conditioning is not None:
         h = torch.complex(*layer.conditioning_kernel(x).chunk(2, -1))
         kernel += torch.fft.irfft(h, length, dim=-2)
-    kernel[:, 0] += layer.skip
+    kernel[:, 0] += convolution.skip
     y = torch.stack([circular(z, k) for z, k in zip(v * s2, kernel, strict=True)])
     expected = layer.out_linear(y * s1)
     torch.testing.assert_close(layer(x, None)[0], expected, rtol=1e-9, atol=1e-11)
@@ -112,7 +113,7 @@ def test_published_kernels_from_plain_torch(length):
     for name in ("power", "magnitude", "cross_correlation"):
         options = {"name": name, "norm": "none"}
         layer = mixers.get("orchid", conditioning=options).build(4, length).double()
-        x, network = noise(2, length, 4), layer.conditioning
+        x, network = noise(2, length, 4), layer.convolutions[0].conditioning
         c = layer.in_linear(x)[..., 8:].mT
         weight, bias = network.time.convs[0].weight, network.time.convs[0].bias
         a = [
@@ -198,9 +199,11 @@ def test_zero_padding_keeps_equivariance_away_from_the_borders():
     c = torch.zeros(1, 40, 4, dtype=torch.float64)
     c[:, 10:20] = noise(1, 10, 4)
     network = mixers.get("orchid", conditioning={"name": "power", "norm": "none"})
-    network = network.build(4, 40).double().conditioning
+    network = network.build(4, 40).double().convolutions[0].conditioning
     torch.nn.init.zeros_(network.time.convs[0].bias)
-    torch.testing.assert_close(network(c.roll(7, dims=-2)), network(c), rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(
+        network(c.roll(7, dims=-2), 40), network(c, 40), rtol=1e-9, atol=1e-11
+    )
 
 
 @pytest.mark.parametrize(("source", "rows"), [("constant", 1), ("table", 9)])
@@ -251,7 +254,7 @@ def test_full_window_changes_nothing():
 
 def test_window_of_the_static_kernel():
     layer = mixers.get("orchid", static_kernel={"name": "implicit", "kernel_length": 3}).build(4, 9)
-    taps = layer.static_kernel(9)
+    taps = layer.convolutions[0].static_kernel(9)
     assert taps.shape == (9, 4) and (taps[:3] != 0).all() and (taps[3:] == 0).all()
 
 
@@ -267,10 +270,10 @@ def test_decay_in_taps_stays_where_it_is():
 def test_recipes_are_as_published():
     layer = mixers.get("orchid").build(4, 8)
     recipes = {name: value.recipe for name, value in layer.named_parameters()}
-    assert recipes["static_kernel.positions"].lr_max == 1e-5
+    assert recipes["convolutions.0.static_kernel.positions"].lr_max == 1e-5
     assert recipes["out_linear.weight"].kind == "residual"
     for name, recipe in recipes.items():
-        if name.startswith("static_kernel"):
+        if "static_kernel" in name:
             assert recipe.kind == "own" and not recipe.decay, name
 
 
@@ -281,9 +284,24 @@ REFUSED = [
     ({"conditioning": {"name": "static", "norm": "none"}}, "unknown key 'norm'"),
     ({"conditioning": {"name": "power", "activation": "tanh"}}, "unknown key 'activation'"),
     ({"conditioning": "magnitud"}, "magnitude"),
-    ({"chain": "conv-conv"}, "chain"),
+    ({"chain": "gate-gate"}, "chain: .*with a conv"),
+    ({"chain": "gate-convolution"}, "chain: .*'gate' and 'conv'"),
+    ({"gain": "matched", "normalization": "ortho"}, "sets its own normalization"),
+    ({"transform": "dct", "form": "causal"}, "form: causal needs transform: dft"),
+    ({"form": {"name": "circular", "chunks": 4}}, "unknown key 'chunks'"),
+    ({"conditioning": {"name": "power", "hidden_activation": "relu"}}, "needs layers: 2"),
+    (
+        {"static_kernel": {"name": "implicit", "kernel_length": 3, "beyond": "network"}},
+        "no effect where kernel_length",
+    ),
 ]
 REFUSED_AT_8 = [
+    ({"heads": 3}, "3 heads.*got 4"),
+    ({"conditioning": {"name": "power", "padded": True}, "form": "causal"}, "pads by itself"),
+    (
+        {"conditioning": {"name": "power", "padding": "circular"}, "form": "causal"},
+        "needs padding: zeros",
+    ),
     ({"conditioning": {"name": "power", "kernel_length": 9}}, "9.*length is 8"),
     ({"static_kernel": {"name": "implicit", "kernel_length": 9}}, "9.*length is 8"),
     ({"conditioning": {"name": "power", "kernel_length": 3}, "transform": "dct"}, "dft"),

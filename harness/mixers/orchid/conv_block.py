@@ -22,16 +22,27 @@ from harness.layers import (
     gelu,
     parameter,
     per_channel,
+    silu,
     uniform,
 )
 
 Padding = Literal["zeros", "reflect", "circular"]
 Norm = Literal["layernorm", "none"]
+HiddenActivation = Literal["gelu", "relu", "silu", "tanh", "identity"]
 Pairs = Literal["neighbours", "halves"]
 
 
+_HIDDEN = {
+    "gelu": gelu,
+    "relu": torch.relu,
+    "silu": silu,
+    "tanh": torch.tanh,
+    "identity": lambda x: x,
+}
+
+
 class ConvBlock(nn.Module):
-    """`layers` times: convolution, GELU (between layers), norm; x (..., N, C) -> (..., N, C').
+    """`layers` times convolution, activation (between layers), norm: (..., N, C) -> (..., N, C').
 
     pairs: partner of a channel in grouped layers, among C' = 2D: its neighbour c ^ 1, or the
     other half, c + D mod 2D; without pairs the layers are depthwise. groups: channel groups
@@ -47,10 +58,12 @@ class ConvBlock(nn.Module):
         layers: int,
         padding: Padding,
         norm: Norm,
+        activation: HiddenActivation = "gelu",
         pairs: Pairs | None = None,
         groups: int = 1,
     ):
         super().__init__()
+        self.activation = _HIDDEN[activation]
         self.convs = nn.ModuleList(
             AxisConv(
                 outputs,
@@ -68,7 +81,7 @@ class ConvBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for layer, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = conv(x)
-            x = norm(gelu(x) if layer + 1 < len(self.convs) else x)
+            x = norm(self.activation(x) if layer + 1 < len(self.convs) else x)
         return x
 
 

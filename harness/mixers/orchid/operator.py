@@ -1,18 +1,25 @@
-"""Orchid (Karami & Ghodsi, NeurIPS 2024, arXiv 2402.18508), the operator around its kernel.
+"""Orchid (Karami & Ghodsi, NeurIPS 2024, arXiv 2402.18508): projections, gates, convolutions.
 
-    [s1, s2, v] = ShortConv(W_in x)
-    z = v . s2                                          gate
-    y = T^-1( T(z) . (T(h0) + H(c)) ) + beta z          convolution, eqs. 1 to 3, circular
-    y = y . s1                                          gate
-    y = y + T^-1( T(x) . T(h0') ) + beta' x             residual_conv, as published code has it
-    out = W_out y
+    [s_n, ..., s_1, v] = ShortConv(W_in x)
+    z = v, and then along the chain, for instance gate-conv-gate:
+        gate    z = z . s_1                                       s_2 at the second gate, ...
+        conv    z = T^-1( T(z) . (T(h0) + H(c)) ) + beta z        eqs. 1 to 3, `convolution.py`
+    z = z + T^-1( T(x) . T(h0') ) + beta' x        residual_conv, as published code has it
+    out = W_out z
 
-c is v before the short convolution. H: `conditioning.py`; h0: `static_kernel.py`.
+c is v before the short convolution. H: `conditioning.py`; h0: `static_kernel.py`. Every
+convolution of a chain has its own kernels, made from the same c.
 
-Not causal: the kernel is circular and made from the whole sequence. In published code plain
-transforms are not normalised as convolutions are; the default here, `backward`, is the paper's.
+Not causal, unless `form: causal` (this project's own): the published convolution is circular and
+its kernel made from the whole sequence.
 
-Shift equivariance (x rolled in a circle rolls y) is exact for transform dft with
+Gain. In published code plain transforms are not normalised as convolutions are: `forward`
+divides each static convolution by L, `ortho` by sqrt(L), and what the conditioning network reads
+likewise; `backward`, the default here, is the paper's. `gain: matched` takes this difference out
+of a comparison of transforms: the network reads orthonormal spectra, and a static kernel's
+spectrum has the kernel's l2 norm as root mean square over bins, which the plain DFT has too.
+
+Shift equivariance (x rolled in a circle rolls y) is exact for transform dft, form circular with
 short_filter: 1, conditioning.padding: circular, input own, not padded, and any kind but
 `spectrum`. A longer short_filter is causal and zero-padded: it breaks it in the first
 short_filter - 1 positions of z; zero padding of the conditioning convolutions breaks it in h.
@@ -21,59 +28,64 @@ Cosine transforms have none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from harness.foundation.config import FromRegistry
-from harness.layers import (
-    Linear,
-    Recipe,
-    ShortConv,
-    depthwise_backward,
-    depthwise_forward,
-    normal,
-    parameter,
-    per_channel,
-)
+from harness.layers import Linear, ShortConv, depthwise_backward, depthwise_forward
 from harness.mixers.base import Mixer, Regime, State, fft_flops, register
-from harness.mixers.orchid.conditioning import CONDITIONING, Conditioning, CrossCorrelation
-from harness.mixers.orchid.global_convolution import Kind, Normalization, Transform
+from harness.mixers.orchid.conditioning import CONDITIONING, Conditioning, CrossCorrelation, Static
+from harness.mixers.orchid.convolution import GlobalConvolution
+from harness.mixers.orchid.form import FORMS, Circular, Form
+from harness.mixers.orchid.global_convolution import Kind, Normalization
 from harness.mixers.orchid.static_kernel import STATIC_KERNELS, ImplicitKernel, StaticKernel
-
-# What is used in place of h (..., B, F, C), for measurements on a trained layer.
-Intervention = Callable[[Tensor, Transform], Tensor]
-
-Chain = Literal["gate-conv-gate", "gate-conv", "conv-gate", "conv"]
 
 
 @register("orchid")
 class Orchid(Mixer):
     """Data-dependent global convolution between gates.
 
-    chain: the order of gates and convolution. short_filter: taps of the causal depthwise
-    convolution behind the input projections. transform, normalization: T, see `Transform`.
+    chain: gates and convolutions in order, joined by "-": gate-conv-gate as published, conv,
+        gate-conv-gate-conv-gate, ... short_filter: taps of the causal depthwise convolution
+        behind the input projections.
+    form: what wraps around and what is seen, see `form.py`.
+    transform, normalization: T, see `Transform`. gain: as published, or matched, see above.
+    heads: kernels, each shared by width / heads channels; null: one a channel, as published.
     residual_conv: a second static convolution, of the operator's input, added to the output.
     """
 
     summary: ClassVar[str] = "convolution with a kernel made from the input"
     source: ClassVar[str] = "arXiv:2402.18508, eqs. 1 to 3"
+    version: ClassVar[int] = 2
 
-    chain: Chain = "gate-conv-gate"
+    chain: str = "gate-conv-gate"
     short_filter: Annotated[int, Field(ge=1)] = 3
+    form: Annotated[Form, FromRegistry(FORMS)] = Circular()
     static_kernel: Annotated[StaticKernel, FromRegistry(STATIC_KERNELS)] = ImplicitKernel()
     conditioning: Annotated[Conditioning, FromRegistry(CONDITIONING)] = CrossCorrelation()
     transform: Kind = "dft"
     normalization: Normalization = "backward"
+    gain: Literal["published", "matched"] = "published"
+    heads: Annotated[int, Field(ge=1)] | None = None
     residual_conv: bool = False
 
+    @field_validator("chain")
+    @classmethod
+    def _is_a_chain(cls, chain: str) -> str:
+        stages = chain.split("-")
+        if not set(stages) <= {"gate", "conv"} or "conv" not in stages:
+            raise ValueError(
+                f"a chain is made of 'gate' and 'conv', joined by '-', with a conv at least, such "
+                f"as gate-conv-gate; got {chain!r}"
+            )
+        return chain
+
     @model_validator(mode="after")
-    def _has_a_kernel(self):
+    def _consistent(self):
         if self.static_kernel.name == "none" and self.conditioning.name == "static":
             raise ValueError(
                 "static_kernel: none with conditioning: static leaves no kernel: "
@@ -83,33 +95,59 @@ class Orchid(Mixer):
             raise ValueError(
                 "residual_conv is a static convolution: it needs static_kernel: implicit"
             )
+        if self.gain == "matched" and self.normalization != "backward":
+            raise ValueError(
+                f"gain: matched sets its own normalization; remove normalization: "
+                f"{self.normalization}, or choose gain: published"
+            )
+        if self.transform != "dft" and self.form.padded:
+            raise ValueError(
+                f"form: {self.form.name} needs transform: dft (a product of cosine spectra is no "
+                "convolution that zero padding could unwrap)"
+            )
         return self
 
     @property
+    def stages(self) -> list[str]:
+        return self.chain.split("-")
+
+    @property
+    def convolution_normalization(self) -> Normalization:
+        """Of the transforms in the convolution itself."""
+        if self.gain == "published":
+            return self.normalization
+        return "backward" if self.transform == "dft" else "ortho"
+
+    @property
     def regime(self) -> Regime:
-        return "bidirectional"
+        return "causal" if self.form.causal else "bidirectional"
 
     def check(self, width: int, length: int) -> None:
         if self.transform == "dct1" and length < 2:
             raise ValueError(f"transform dct1 needs a length of 2 or more, got {length}")
+        if self.heads is not None and width % self.heads:
+            raise ValueError(
+                f"orchid with {self.heads} heads needs a width that {self.heads} divides, "
+                f"got {width}"
+            )
         self.static_kernel.check(width, length)
-        self.conditioning.check(width, length, self.transform)
+        self.conditioning.check(length, self.transform, self.form)
 
     def module(self, width: int, length: int) -> nn.Module:
         return _Orchid(self, width, length)
 
     def flops_per_token(self, width: int, length: int) -> float:
-        streams = 1 + self.chain.count("gate")
-        convolutions = 1 + self.residual_conv
-        transforms = 2.0 * fft_flops(length) + 6.0 * (length // 2 + 1)
+        streams, convs = 1 + self.stages.count("gate"), self.stages.count("conv")
+        points = 2 * length if self.form.padded else length
+        transforms = (2.0 * fft_flops(points) + 6.0 * (points // 2 + 1)) / length
+        made = self.conditioning.flops_per_token(width, length, self.form)
+        kernels = min(length, getattr(self.form, "chunks", 1)) if made else 1
         per_channel_flops = (
-            2.0 * streams * self.short_filter + streams - 1 + convolutions * transforms / length
+            2.0 * streams * self.short_filter
+            + (streams - 1)
+            + (convs * kernels + self.residual_conv) * transforms
         )
-        return (
-            2.0 * (streams + 1) * width**2
-            + width * per_channel_flops
-            + self.conditioning.flops_per_token(width, length)
-        )
+        return 2.0 * (streams + 1) * width**2 + width * per_channel_flops + convs * kernels * made
 
     def state_size(self, width: int, length: int) -> int:
         """All inputs: kernel and output need the whole sequence."""
@@ -117,116 +155,85 @@ class Orchid(Mixer):
 
 
 class _Orchid(nn.Module):
-    """Streams of in_linear in order: s1 and s2, where the chain has them, and v."""
+    """Streams of in_linear in order: one a gate, the last gate first, and v."""
 
     def __init__(self, config: Orchid, width: int, length: int):
         super().__init__()
-        self.kind, self.normalization = config.transform, config.normalization
-        self.gate_before = config.chain.startswith("gate")
-        self.gate_after = config.chain.endswith("gate")
-        streams = 1 + self.gate_before + self.gate_after
+        stages = config.stages
+        self.gate_first = stages[0] == "gate"
+        self.stages = stages[self.gate_first :]
+        self.gates_after = self.stages.count("gate")
+        streams = 1 + stages.count("gate")
         self.in_linear = Linear(width, streams * width)
         self.short_conv = ShortConv(streams * width, config.short_filter)
-        self.static_kernel = config.static_kernel.module(width, length)
-        self.skip = parameter((width,), Recipe(normal(1.0), decay=False))
-        self.conditioning = config.conditioning.module(
-            width, length, config.transform, config.normalization
+        self.convolutions = nn.ModuleList(
+            GlobalConvolution(config, width, length, config.conditioning)
+            for _ in range(stages.count("conv"))
         )
+        self.dynamic = config.conditioning.name != "static"
+        self.residual = None
         if config.residual_conv:
-            self.residual_kernel = config.static_kernel.module(width, length)
-            self.residual_skip = parameter((width,), Recipe(normal(1.0), decay=False))
-        self.residual = config.residual_conv
+            self.residual = GlobalConvolution(config, width, length, Static())
         self.out_linear = Linear(width, width, kind="residual")
-        self.intervention: Intervention | None = None
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        width, length = x.shape[-1], x.shape[-2]
-        transform = Transform(self.kind, self.normalization, length, length)
         conv = self.short_conv
-        c, z, s1 = _Gate.apply(
+        c, z, *gates = _Streams.apply(
             self.in_linear(x),
             conv.weight,
             conv.bias,
-            width,
-            self.conditioning is not None,
-            self.gate_before,
-            self.gate_after,
+            x.shape[-1],
+            self.dynamic,
+            self.gate_first,
+            self.gates_after,
         )
-        kernel = self._kernel(c, transform)
-        y = convolve(z, kernel, self.skip, transform)
-        if self.gate_after:
-            y = y * s1
-        if self.residual:
-            kernel = static_part(self.residual_kernel(length), self.residual_skip, transform)
-            y = y + convolve(x, kernel, self.residual_skip, transform)
-        return self.out_linear(y), state
+        convolutions = iter(self.convolutions)
+        for stage in self.stages:
+            z = next(convolutions)(z, c) if stage == "conv" else z * gates.pop(0)
+        if self.residual is not None:
+            z = z + self.residual(x, None)
+        return self.out_linear(z), state
 
-    def conditioning_kernel(self, x: Tensor) -> Tensor:
-        """h of an input x: spectrum (..., B, F, C), or taps (..., B, L, D) if made in time."""
-        return self.conditioning(self.in_linear(x)[..., -x.shape[-1] :])
-
-    def _kernel(self, c: Tensor | None, transform: Transform) -> Tensor:
-        """T(h0) + H, and beta where it is part of them: (..., B or 1, F, C)."""
-        taps = None if self.static_kernel is None else self.static_kernel(transform.length)
-        static = static_part(taps, self.skip, transform)
-        if self.conditioning is None:
-            return static
-        h = self.conditioning(c)
-        if self.conditioning.in_time:
-            h = transform.spectrum(h)
-        if self.intervention is not None:
-            h = self.intervention(h, transform)
-        return h + static
+    def conditioning_kernel(self, x: Tensor, index: int = 0) -> Tensor:
+        """h of an input x, in the convolution of that index: its spectrum (..., B, F, C), or its
+        taps (..., B, T, G) where it is made in time; B = 1 where it does not depend on x."""
+        convolution = self.convolutions[index]
+        c = self.in_linear(x)[..., -x.shape[-1] :]
+        return convolution.conditioning(c, convolution.transform(x.shape[-2]).points)
 
 
-class _Gate(torch.autograd.Function):
-    """Streams [s1, s2, v] (..., B, L, mD) -> c, z, s1; None for c or s1 where not needed.
+class _Streams(torch.autograd.Function):
+    """Streams [s_n .. s_1, v] (..., B, L, mD) -> c, z, and the gates behind the first stage.
 
-    c: v as it comes; z: v s2 or v behind the short convolution. One function, because autograd
-    would spend as long on putting gradients of slices together as the rest of the layer takes.
+    c: v as it comes, None where no kernel is made of it. z: v s_1 or v behind the short
+    convolution. One function, because autograd would spend as long on putting gradients of
+    slices together as the rest of the layer takes.
     """
 
     @staticmethod
-    def forward(ctx, streams, weight, bias, width: int, dynamic: bool, before: bool, after: bool):
+    def forward(ctx, streams, weight, bias, width: int, dynamic: bool, gate: bool, after: int):
         u = depthwise_forward(streams, weight, weight.shape[-1] - 1, bias)
         ctx.save_for_backward(streams, weight, u)
-        ctx.width, ctx.before, ctx.after = width, before, after
-        c, v = streams[..., -width:], u[..., -width:]
-        z = v * u[..., -2 * width : -width] if before else v
-        return c if dynamic else None, z, u[..., :width] if after else None
+        ctx.width, ctx.gate = width, gate
+        c, *parts = streams[..., -width:], *u.split(width, dim=-1)[::-1]
+        z = parts[0] * parts[1] if gate else parts[0]
+        return c if dynamic else None, z, *parts[1 + gate :]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_c, grad_z, grad_s1):
+    def backward(ctx, grad_c, grad_z, *grad_gates):
         streams, weight, u = ctx.saved_tensors
         width = ctx.width
-        v, s2 = slice(-width, None), slice(-2 * width, -width)
         grad = torch.empty_like(u)
-        if ctx.before:
-            torch.mul(grad_z, u[..., s2], out=grad[..., v])
-            torch.mul(grad_z, u[..., v], out=grad[..., s2])
+        v, *gates = grad.split(width, dim=-1)[::-1]
+        if ctx.gate:
+            torch.mul(grad_z, u[..., -2 * width : -width], out=v)
+            torch.mul(grad_z, u[..., -width:], out=gates.pop(0))
         else:
-            grad[..., v] = grad_z
-        if ctx.after:
-            grad[..., :width] = grad_s1
+            v.copy_(grad_z)
+        for target, value in zip(gates, grad_gates, strict=True):
+            target.copy_(value)
         grad_streams, grad_weight = depthwise_backward(grad, streams, weight, weight.shape[-1] - 1)
         if grad_c is not None:
-            grad_streams[..., v] += grad_c
+            grad_streams[..., -width:] += grad_c
         return grad_streams, grad_weight, grad.sum((-3, -2)), None, None, None, None
-
-
-def static_part(taps: Tensor | None, skip: Tensor, transform: Transform) -> Tensor | float:
-    """Spectrum (..., 1, F, C) of taps (..., L, D), and for the DFT of skip (..., D) at tap 0.
-
-    The spectrum of an impulse is the same real number in every bin, so beta z costs nothing.
-    """
-    spectrum = 0.0 if taps is None else transform.spectrum(taps).unsqueeze(-3)
-    if transform.kind != "dft":
-        return spectrum
-    return spectrum + per_channel(F.pad(skip, (0, skip.shape[-1])))
-
-
-def convolve(z: Tensor, kernel: Tensor, skip: Tensor, transform: Transform) -> Tensor:
-    """T^-1( T(z) K ) + beta z, with K from `static_part`, z (..., B, L, D)."""
-    y = transform.convolve(z, kernel)
-    return y if transform.kind == "dft" else torch.addcmul(y, z, per_channel(skip))

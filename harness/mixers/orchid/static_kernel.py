@@ -13,11 +13,11 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from harness.foundation.config import Component, FromRegistry
@@ -32,8 +32,8 @@ class Decay(Component):
     """The window by which the kernel is multiplied."""
 
     @abstractmethod
-    def window(self, width: int, length: int) -> np.ndarray:
-        """(L, D)."""
+    def window(self, width: int, length: int, taps: int | None = None) -> np.ndarray:
+        """(T, D) for a kernel of this length; T: taps, as many as the length by default."""
 
 
 DECAYS: Registry[Decay] = Registry("decay")
@@ -51,10 +51,11 @@ class RelativeDecay(Decay):
     target: Annotated[float, Field(gt=0, lt=1)] = 0.01
     shift: float = 0.0
 
-    def window(self, width: int, length: int) -> np.ndarray:
+    def window(self, width: int, length: int, taps: int | None = None) -> np.ndarray:
         rate = math.log(self.target)
         delta = np.abs(np.linspace(rate / self.slow, rate / self.fast, width))
-        return np.exp(-np.linspace(0, 1, length)[:, None] * delta) + self.shift
+        t = np.arange(length if taps is None else taps)[:, None] / max(1, length - 1)
+        return np.exp(-t * delta) + self.shift
 
 
 @DECAYS.register("taps")
@@ -67,17 +68,17 @@ class TapsDecay(Decay):
     longest: Positive = 16.0
     shortest: Positive = 4.0
 
-    def window(self, width: int, length: int) -> np.ndarray:
+    def window(self, width: int, length: int, taps: int | None = None) -> np.ndarray:
         half_life = np.linspace(self.longest, self.shortest, width)
-        return np.exp2(-np.arange(length)[:, None] / half_life)
+        return np.exp2(-np.arange(length if taps is None else taps)[:, None] / half_life)
 
 
 @DECAYS.register("none")
 class NoDecay(Decay):
     """A window of ones."""
 
-    def window(self, width: int, length: int) -> np.ndarray:
-        return np.ones((length, width))
+    def window(self, width: int, length: int, taps: int | None = None) -> np.ndarray:
+        return np.ones((length if taps is None else taps, width))
 
 
 class StaticKernel(Component):
@@ -87,8 +88,11 @@ class StaticKernel(Component):
         """Raises ValueError where the kernel cannot be built."""
 
     @abstractmethod
-    def module(self, width: int, length: int) -> nn.Module | None:
-        """forward(length) -> (..., length, D); None where there is no static kernel."""
+    def module(self, width: int, length: int, *, sides: int = 1) -> nn.Module | None:
+        """forward(length) -> (..., length, sides D); None where there is no static kernel.
+
+        sides: 2 for a second kernel, of negative taps, with the same window.
+        """
 
     @abstractmethod
     def flops(self, width: int, length: int) -> float:
@@ -102,7 +106,7 @@ STATIC_KERNELS: Registry[StaticKernel] = Registry("static kernel")
 class NoStaticKernel(StaticKernel):
     """No h0: the kernel is the conditioning network's alone."""
 
-    def module(self, width: int, length: int) -> None:
+    def module(self, width: int, length: int, *, sides: int = 1) -> None:
         return None
 
     def flops(self, width: int, length: int) -> float:
@@ -116,6 +120,8 @@ class ImplicitKernel(StaticKernel):
     width: W. bands: sinusoids of p (the official emb_dim is 2 bands + 1). inner_layers: hidden
     layers after the first. frequency: initial factor inside the sines. kernel_length: taps
     [0, K), zero from there on; None: all. normalized: divided by the L1 norm over channels.
+    beyond: taps from the length on that the kernel was built for, in a longer sequence: `zeros`,
+        or `network`, the same network at the next positions (p there as it is initialised).
     """
 
     width: Count = 64
@@ -125,6 +131,16 @@ class ImplicitKernel(StaticKernel):
     kernel_length: Count | None = None
     decay: Annotated[Decay, FromRegistry(DECAYS)] = RelativeDecay()
     normalized: bool = False
+    beyond: Literal["zeros", "network"] = "zeros"
+
+    @model_validator(mode="after")
+    def _no_inert_option(self):
+        if self.beyond == "network" and self.kernel_length is not None:
+            raise ValueError(
+                "static_kernel.beyond: network has no effect where kernel_length ends the kernel; "
+                "remove one of the two"
+            )
+        return self
 
     def check(self, width: int, length: int) -> None:
         if self.kernel_length is not None and self.kernel_length > length:
@@ -133,8 +149,8 @@ class ImplicitKernel(StaticKernel):
                 f"choose 1 to {length}, or null for all taps"
             )
 
-    def module(self, width: int, length: int) -> ImplicitFilter:
-        return ImplicitFilter(self, width, length)
+    def module(self, width: int, length: int, *, sides: int = 1) -> ImplicitFilter:
+        return ImplicitFilter(self, width, length, sides)
 
     def flops(self, width: int, length: int) -> float:
         taps = self.kernel_length or length
@@ -143,36 +159,47 @@ class ImplicitKernel(StaticKernel):
 
 
 class ImplicitFilter(nn.Module):
-    """forward(length) -> h0 (..., length, D); zeros beyond the taps it was built for."""
+    """forward(length) -> h0 (..., length, sides D)."""
 
-    def __init__(self, config: ImplicitKernel, width: int, length: int):
+    def __init__(self, config: ImplicitKernel, width: int, length: int, sides: int = 1):
         super().__init__()
-        self.normalized = config.normalized
+        self.config, self.width, self.sides, self.built = config, width, sides, length
         taps = config.kernel_length or length
-        table = positions(length, config.bands)[:taps]
+        table = positions(taps, length, config.bands)
         self.positions = parameter(table.shape, Recipe(constant(table), lr_max=1e-5, decay=False))
         widths = [table.shape[1]] + (config.inner_layers + 1) * [config.width]
         self.layers = nn.ModuleList(
             Linear(a, b, kind="own", decay=False) for a, b in pairwise(widths)
         )
         self.frequency = parameter((config.width,), Recipe(constant(config.frequency), decay=False))
-        self.out = Linear(config.width, width, bias=False, kind="own", decay=False)
-        window = torch.from_numpy(config.decay.window(width, length)[:taps])
-        self.register_buffer("window", window.to(torch.get_default_dtype()), persistent=False)
+        self.out = Linear(config.width, sides * width, bias=False, kind="own", decay=False)
+        self.register_buffer("window", self._window(taps), persistent=False)
 
     def forward(self, length: int) -> Tensor:
         taps = min(length, self.positions.shape[-2])
-        k, frequency = self.positions[..., :taps, :], self.frequency.unsqueeze(-2)
+        k, window = self.positions[..., :taps, :], self.window[:taps]
+        if length > self.built and self.config.beyond == "network":
+            taps = length
+            later = positions(taps, self.built, self.config.bands)[self.built :]
+            later = torch.from_numpy(later).to(k).expand(*k.shape[:-2], -1, -1)
+            k, window = torch.cat([k, later], dim=-2), self._window(taps).to(k)
+        frequency = self.frequency.unsqueeze(-2)
         for layer in self.layers:
             k = torch.sin(frequency * layer(k))
-        k = self.out(k) * self.window[:taps]
-        if self.normalized:
+        k = self.out(k) * window
+        if self.config.normalized:
             k = k / k.abs().sum(-1, keepdim=True)
         return nn.functional.pad(k, (0, 0, 0, length - taps))
 
+    def _window(self, taps: int) -> Tensor:
+        """(taps, sides D)."""
+        window = self.config.decay.window(self.width, self.built, taps)
+        return torch.from_numpy(np.tile(window, self.sides)).to(torch.get_default_dtype())
 
-def positions(length: int, bands: int) -> np.ndarray:
-    """(L, 2 bands + 1): the initial table p, rows [t/(L-1), cos(f_j w_t), -sin(f_j w_t)]."""
-    t = np.linspace(0, 1, length)[:, None]
-    angle = 2 * np.pi * np.arange(length)[:, None] / length * np.linspace(1e-4, bands - 1, bands)
-    return np.concatenate([t, np.cos(angle), -np.sin(angle)], axis=1)
+
+def positions(taps: int, length: int, bands: int) -> np.ndarray:
+    """(T, 2 bands + 1): the initial table p of a kernel of this length, for taps 0 to T - 1:
+    rows [t/(L-1), cos(f_j w_t), -sin(f_j w_t)]."""
+    t = np.arange(taps)[:, None]
+    angle = 2 * np.pi * t / length * np.linspace(1e-4, bands - 1, bands)
+    return np.concatenate([t / max(1, length - 1), np.cos(angle), -np.sin(angle)], axis=1)

@@ -48,4 +48,37 @@ CASES = {
         },
     ),
     "orchid-dct": mixers.get("orchid", transform="dct", normalization="ortho"),
+    "orchid-order-2": mixers.get(
+        "orchid", chain="gate-conv-gate-conv-gate", conditioning="magnitude"
+    ),
+    "orchid-two-convolutions": mixers.get("orchid", chain="conv-gate-gate-conv"),
+    "orchid-heads": mixers.get("orchid", heads=2),
+    "orchid-heads-power": mixers.get(
+        "orchid", heads=4, conditioning={"name": "power", "convolutions": "time"}
+    ),
+    "orchid-bidirectional": mixers.get("orchid", form="bidirectional", residual_conv=True),
+    "orchid-bidirectional-window": mixers.get(
+        "orchid",
+        form="bidirectional",
+        conditioning={"name": "magnitude", "kernel_length": 4, "input": "constant"},
+    ),
+    "orchid-causal": mixers.get("orchid", form={"name": "causal", "chunks": 3}),
+    "orchid-causal-window": mixers.get(
+        "orchid",
+        form="causal",
+        heads=2,
+        residual_conv=True,
+        conditioning={"name": "power", "kernel_length": 3, "convolutions": "freq"},
+    ),
+    "orchid-causal-constant": mixers.get(
+        "orchid", form="causal", conditioning={"name": "magnitude", "input": "constant"}
+    ),
+    "orchid-hidden-relu": mixers.get(
+        "orchid",
+        conditioning={"name": "cross_correlation", "layers": 2, "hidden_activation": "tanh"},
+    ),
+    "orchid-matched": mixers.get("orchid", gain="matched"),
+    "orchid-dct-matched": mixers.get(
+        "orchid", transform="dct", gain="matched", conditioning="magnitude"
+    ),
 }
