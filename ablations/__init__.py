@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def load(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> Ablation:
-    """An ablation by library name, YAML path or output folder; see `ablations.ablation.load`."""
-    from ablations.ablation import load as load_ablation  # imports torch, which readers do without
+    """An ablation by library name, YAML path or output folder; see `ablations.reading.load`."""
+    from ablations.reading import load as load_ablation  # imports torch, which readers do without
 
     return load_ablation(name, scale=scale, overrides=overrides)

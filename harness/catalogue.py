@@ -103,7 +103,7 @@ def _mixer_line(mixer: type[Component]) -> str:
 
 
 def _ablations() -> Section:
-    from ablations.ablation import library
+    from ablations.reading import library
 
     out = {}
     for name, path in library().items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ablations.ablation import Ablation, from_document
+from ablations.ablation import Ablation
+from ablations.reading import from_document
 from harness.foundation import yaml
 
 SMALL = """

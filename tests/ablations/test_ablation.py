@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import ablations
-from ablations.ablation import library
+from ablations.reading import library
 from harness.foundation.errors import HarnessError
 from tests.ablations.examples import SMALL, changed, load
 

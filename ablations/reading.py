@@ -1,0 +1,509 @@
+"""Reads an ablation: a question in YAML, expanded into arms.
+
+    base                      what all arms share
+    factors                   what is compared; the grid is their product, less `exclude`
+    variants                  arms beside the grid; `cross: [factor]` crosses one with factors
+    nuisance                  what is tuned for each arm and never compared
+    seeds                     how many, for choosing nuisances and for the answer
+    scales                    named overrides of any of the above
+
+A dotted key sets one field; a mapping replaces a subtree. Every mistake in the file is reported
+at once, each with its line.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any, NamedTuple
+
+from ablations import dotted
+from ablations.ablation import Ablation, Arm, Seeds
+from ablations.ledger import read_meta
+from harness.foundation import yaml
+from harness.foundation.config import Path, identity, parse
+from harness.foundation.errors import HarnessError, Problem, did_you_mean
+from harness.foundation.seeding import short_hash
+from harness.spec import RunSpec
+
+LIBRARY = FilePath(__file__).parent / "library"
+SCALES = ("smoke", "laptop", "paper")
+KEYS = (
+    "name", "question", "source", "base", "factors", "variants", "exclude", "nuisance", "seeds",
+    "metric", "baseline", "scales",
+)  # fmt: skip
+ROOTS = tuple(key for key in RunSpec.model_fields if key not in ("seed", "purpose"))
+
+
+class Setting(NamedTuple):
+    """A value for one dotted key, and where in the document it came from."""
+
+    path: Path
+    value: Any
+    origin: Path
+
+
+def library() -> dict[str, FilePath]:
+    """The ablations that ship, by name."""
+    return {path.stem: path for path in sorted(LIBRARY.glob("*.yaml"))}
+
+
+def load(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> Ablation:
+    """An ablation by library name, path of a YAML file, or folder of an earlier run.
+
+    scale: which of the file's scales. overrides: `dotted.key=value`, set on base.
+    Raises HarnessError that lists every mistake.
+    """
+    path = FilePath(name)
+    if path.suffix in (".yaml", ".yml"):
+        return from_document(yaml.load_file(path), path.read_text(), scale, overrides)
+    if path.is_dir() and (path / "ledger.sqlite").exists():
+        meta = read_meta(path)
+        if "text" not in meta:
+            raise HarnessError(
+                "nothing has been planned here yet", where=name, fix="give the ablation's name"
+            )
+        if overrides:
+            raise HarnessError(
+                "--set cannot change an output folder", where=name, fix="give the ablation's name"
+            )
+        document = yaml.load(meta["text"], meta["file"])
+        return from_document(document, meta["text"], meta["scale"], tuple(meta["overrides"]))
+    known = library()
+    if name not in known:
+        raise HarnessError(
+            f"no ablation {name!r}: not in the library, not a .yaml file, not an output folder",
+            fix=did_you_mean(name, known),
+        )
+    return from_document(yaml.load_file(known[name]), known[name].read_text(), scale, overrides)
+
+
+def from_document(
+    document: yaml.Document, text: str, scale: str, overrides: Sequence[str]
+) -> Ablation:
+    """Checks and expands a parsed file."""
+    return _Reader(document, text, scale, tuple(overrides)).read()
+
+
+class _Reader:
+    """Turns a document into an Ablation, collecting problems as it goes."""
+
+    def __init__(self, document: yaml.Document, text: str, scale: str, overrides: tuple[str, ...]):
+        self.document, self.text, self.scale, self.overrides = document, text, scale, overrides
+        self.problems: list[Problem] = []
+        self.origins: dict[str, Path] = {}  # key -> where a scale has replaced it
+        self.scale_base: list[Setting] = []  # what a scale changes in base
+
+    def read(self) -> Ablation:
+        top = self._mapping(self.document.data, (), "an ablation")
+        self._unknown(top, KEYS, ())
+        self.top = self._at_scale(top)
+        name = self._name()
+        question = self._text("question", required=True)
+        source = self._mapping(self.top.get("source") or {}, ("source",), "source")
+        metric = self._choice("metric", ("accuracy", "loss", "steps_to_solve"), "accuracy")
+        seeds = self._seeds()
+        base = self._base()
+        factors = self._factors()
+        nuisances = self._nuisances()
+        arms = self._arms(base, factors, nuisances)
+        if len(nuisances) > 1 and seeds.selection == 0:
+            self._problem(("seeds",), "nuisances are to be chosen, but seeds.selection is 0")
+        baseline = self.top.get("baseline")
+        baseline = None if baseline is None else _label(baseline)
+        if baseline is not None and arms and baseline not in [arm.label for arm in arms]:
+            self._problem(
+                ("baseline",),
+                f"no arm is called {baseline!r}",
+                did_you_mean(baseline, [arm.label for arm in arms]),
+            )
+        if self.problems:
+            raise HarnessError(dict.fromkeys(self.problems))
+        return Ablation(
+            name=name,
+            question=question,
+            source=source,
+            scale=self.scale,
+            metric=metric,
+            baseline=baseline,
+            seeds=seeds,
+            factors={key: list(levels) for key, levels in factors.items()},
+            arms=arms,
+            nuisances=nuisances,
+            text=self.text,
+            file=self.document.file,
+            overrides=self.overrides,
+        )
+
+    # -- the parts of the file ------------------------------------------------------------------
+
+    def _at_scale(self, top: dict) -> dict:
+        """The file with the overrides of the scale applied."""
+        scales = self._mapping(top.get("scales") or {}, ("scales",), "scales")
+        if not scales:
+            if self.scale not in SCALES:
+                self._problem((), f"the file has no scale {self.scale!r}", "it defines no scales")
+            return {key: value for key, value in top.items() if key != "scales"}
+        if self.scale not in scales:
+            self._problem(
+                ("scales",), f"there is no scale {self.scale!r}", did_you_mean(self.scale, scales)
+            )
+            return top
+        merged = copy.deepcopy({key: value for key, value in top.items() if key != "scales"})
+        place = ("scales", self.scale)
+        changes = self._mapping(scales[self.scale] or {}, place, "a scale")
+        for key in sorted(changes, key=lambda key: "." in key):  # whole parts before fields
+            head, _, rest = key.partition(".")
+            if head not in KEYS or head in ("name", "scales"):
+                known = [other for other in KEYS if other not in ("name", "scales")]
+                self._problem((*place, key), f"unknown key {head!r}", did_you_mean(head, known))
+            elif not rest:
+                merged[head] = changes[key]
+                self.origins[head] = (*place, key)
+            elif head == "base":
+                self.scale_base.append(_setting(rest, changes[key], (*place, key)))
+            else:  # a factor, a variant and a nuisance have dotted names
+                part = merged.setdefault(head, {})
+                if isinstance(part, dict):
+                    part[rest] = changes[key]
+                    self.origins[key] = (*place, key)
+                else:
+                    self._problem((*place, key), f"{head} is no mapping, so it has no {rest!r}")
+        return merged
+
+    def _name(self) -> str:
+        name = self._text("name", required=True)
+        if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            self._problem(
+                ("name",),
+                f"the name {name!r} would not do as a folder",
+                "use letters, digits, '-', '_' and '.' alone",
+            )
+        return name
+
+    def _seeds(self) -> Seeds:
+        try:
+            return parse(Seeds, self.top.get("seeds") or {}, where=self._where, path=("seeds",))
+        except HarnessError as error:
+            self.problems += error.problems
+            return Seeds()
+
+    def _base(self) -> list[list[Setting]]:
+        """The settings of base, of the scale on base, and of `--set`: later layers prevail."""
+        base = self._mapping(self.top.get("base"), ("base",), "base")
+        self._unknown({key.split(".")[0]: None for key in base}, ROOTS, ("base",))
+        given = []
+        for override in self.overrides:
+            key, equals, text = override.partition("=")
+            path = dotted.path(key.strip())
+            if not equals or path[0] not in ROOTS:
+                self.problems.append(
+                    Problem(f"--set {override}: expected dotted.key=value, below one of {ROOTS}")
+                )
+                continue
+            given.append(Setting(path, yaml.scalar(text), (f"--set {key.strip()}",)))
+        settings = [_setting(key, value, ("base", key)) for key, value in base.items()]
+        return [settings, self.scale_base, given]
+
+    def _factors(self) -> dict[str, dict[str, list[Setting]]]:
+        """Factor -> level label -> the settings it makes."""
+        factors = self._mapping(self.top.get("factors") or {}, ("factors",), "factors")
+        out: dict[str, dict[str, list[Setting]]] = {}
+        for factor, levels in factors.items():
+            place = ("factors", factor)
+            read = self._levels(factor, levels, place)
+            if len(read) < 2 and not self._has_problem_below(place):
+                self._problem(
+                    place,
+                    f"a factor needs at least two levels to vary something, got {len(read)}",
+                    "add a level, or move the value to base",
+                )
+            out[factor] = read
+            for override in self.overrides:
+                path = dotted.path(override.partition("=")[0].strip())
+                settings = itertools.chain(*read.values())
+                if any(dotted.related(path, setting.path) for setting in settings):
+                    self.problems.append(
+                        Problem(
+                            f"--set {override}: {factor} varies that",
+                            self._where(place),
+                            "change the levels in the file, or set something else",
+                        )
+                    )
+        return out
+
+    def _levels(self, factor: str, levels: Any, place: Path) -> dict[str, list[Setting]]:
+        if isinstance(levels, list):
+            named = {_label(level): level for level in levels}
+            if len(named) < len(levels):
+                self._problem(place, "two levels are the same", "remove one of them")
+            places = [(*place, index) for index in range(len(levels))]
+        elif isinstance(levels, Mapping):
+            named, places = dict(levels), [(*place, label) for label in levels]
+        else:
+            self._problem(place, "a factor takes a list of values or a mapping of named levels")
+            return {}
+        out = {}
+        for (label, level), origin in zip(named.items(), places, strict=False):
+            settings = self._level(factor, level, origin)
+            if settings is not None:
+                out[label] = settings
+        return out
+
+    def _level(self, factor: str, level: Any, origin: Path) -> list[Setting] | None:
+        """A mapping of absolute dotted keys sets them all; any other value is the factor's."""
+        if isinstance(level, Mapping) and level and all(_is_absolute(key) for key in level):
+            return [
+                Setting(dotted.path(key), value, (*origin, key)) for key, value in level.items()
+            ]
+        if not _is_absolute(factor):
+            self._problem(
+                origin,
+                f"the factor {factor!r} is no field, so each level must set fields: "
+                "{model.mixer: ..., train.steps: ...}",
+                f"fields begin with {', '.join(ROOTS)}",
+            )
+            return None
+        return [Setting(dotted.path(factor), level, origin)]
+
+    def _nuisances(self) -> list[dict[str, Any]]:
+        nuisance = self._mapping(self.top.get("nuisance") or {}, ("nuisance",), "nuisance")
+        for key, values in nuisance.items():
+            place = ("nuisance", key)
+            if not _is_absolute(key):
+                self._problem(place, f"{key!r} is no field", f"begin with {', '.join(ROOTS)}")
+            if not isinstance(values, list) or not values:
+                self._problem(place, "a nuisance takes a list of values", "[1e-3, 3e-3]")
+                return []
+            if any(a == b for a, b in itertools.combinations(values, 2)):
+                self._problem(place, "two values are the same", "remove one of them")
+            for override in self.overrides:
+                path = dotted.path(override.partition("=")[0].strip())
+                if dotted.related(path, dotted.path(key)):
+                    self.problems.append(
+                        Problem(
+                            f"--set {override}: {key} is tuned",
+                            self._where(place),
+                            "change its values in the file",
+                        )
+                    )
+        return [
+            dict(zip(nuisance, values, strict=True))
+            for values in itertools.product(*nuisance.values())
+        ]
+
+    # -- expansion ------------------------------------------------------------------------------
+
+    def _arms(self, base, factors, nuisances) -> list[Arm]:
+        excluded = self._exclusions(factors)
+        combinations = []
+        for labels in itertools.product(*factors.values()) if factors else []:
+            levels = dict(zip(factors, labels, strict=True))
+            if not any(rule.items() <= levels.items() for rule in excluded):
+                settings = [s for factor, label in levels.items() for s in factors[factor][label]]
+                combinations.append((_arm_label(levels), levels, [settings]))
+        if factors and not combinations and not self.problems:
+            self._problem(("exclude",), "every cell of the grid is excluded", "exclude fewer")
+        combinations += self._variants(factors)
+        if not combinations:
+            combinations = [(self.top.get("name", ""), {}, [])]
+        arms: list[Arm] = []
+        by_id: dict[str, str] = {}
+        tuned = [dotted.path(key) for key in nuisances[0]] if nuisances else []
+        for label, levels, layers in combinations:
+            for setting in itertools.chain(*layers):
+                if any(dotted.related(setting.path, path) and len(setting.path) >= len(path)
+                       for path in tuned):  # fmt: skip
+                    self._problem(
+                        setting.origin,
+                        f"{dotted.key(setting.path)} is a nuisance, so no arm can set it",
+                        "remove it here, or from nuisance",
+                    )
+            arm = self._arm(label, levels, [*base, *layers], nuisances)
+            if arm is None:
+                continue
+            if not label or label in [other.label for other in arms]:
+                self._problem(
+                    ("variants", label) if "variant" in levels else ("factors",),
+                    f"two arms are called {label!r}" if label else "an arm has no name",
+                    "rename the variant, or name the levels",
+                )
+            if arm.condition_id in by_id:
+                self._problem(
+                    ("factors",) if levels else ("variants", label),
+                    f"the arms {by_id[arm.condition_id]!r} and {label!r} are the same: "
+                    "what differs between them has no effect",
+                    "remove one, or exclude it",
+                )
+            by_id[arm.condition_id] = label
+            arms.append(arm)
+        return arms
+
+    def _arm(self, label, levels, layers, nuisances) -> Arm | None:
+        first = []
+        if nuisances:
+            first = [_setting(key, value, ("nuisance", key)) for key, value in nuisances[0].items()]
+        specs = []
+        try:
+            for nuisance in nuisances or [{}]:
+                tuned = [
+                    setting._replace(value=value)
+                    for setting, value in zip(first, nuisance.values(), strict=False)
+                ]
+                specs.append(self._spec([*layers, tuned]))
+        except HarnessError as error:
+            # Where something else is wrong, what is missing may be missing because of it.
+            broken = bool(self.problems)
+            self.problems += [
+                p for p in error.problems if not (broken and "is missing" in p.message)
+            ]
+            return None
+        hashed = identity(specs[0])
+        for setting in first:
+            dotted.remove(hashed, setting.path)
+        return Arm(label, levels, specs[0], short_hash(hashed))
+
+    def _spec(self, layers: list[list[Setting]]) -> RunSpec:
+        """Later layers prevail; within one, a subtree is set before its fields."""
+        data: dict[str, Any] = {}
+        origins: dict[Path, Path] = {}
+        for setting in (s for layer in layers for s in sorted(layer, key=lambda s: len(s.path))):
+            try:
+                dotted.put(data, setting.path, copy.deepcopy(setting.value))
+            except HarnessError as error:
+                place = self._where(setting.origin)
+                raise HarnessError(p._replace(where=place) for p in error.problems) from None
+            origins = {p: o for p, o in origins.items() if p[: len(setting.path)] != setting.path}
+            origins[setting.path] = setting.origin
+
+        def where(path: Path) -> str:
+            for end in range(len(path), 0, -1):
+                if path[:end] in origins:
+                    return self._where((*origins[path[:end]], *path[end:]))
+            return self._where(("base",))
+
+        return parse(RunSpec, data, where=where)
+
+    def _variants(self, factors) -> Iterator[tuple[str, dict, list[Setting]]]:
+        variants = self._mapping(self.top.get("variants") or {}, ("variants",), "variants")
+        for label, body in variants.items():
+            place = ("variants", label)
+            body = dict(self._mapping(body, place, "a variant"))
+            cross, count = body.pop("cross", []), len(self.problems)
+            if not isinstance(cross, list) or not all(isinstance(f, str) for f in cross):
+                self._problem((*place, "cross"), "cross takes a list of factors", "[task.length]")
+                continue
+            for factor in cross:
+                if factor not in factors:
+                    self._problem(
+                        (*place, "cross"), f"no factor {factor!r}", did_you_mean(factor, factors)
+                    )
+            for key in body:
+                if not _is_absolute(key):
+                    self._problem((*place, key), f"{key!r} is no field", did_you_mean(key, ROOTS))
+            if len(self.problems) > count:
+                continue
+            own = [_setting(key, value, (*place, key)) for key, value in body.items()]
+            for labels in itertools.product(*(factors[factor] for factor in cross)):
+                levels = dict(zip(cross, labels, strict=True))
+                settings = [s for factor, level in levels.items() for s in factors[factor][level]]
+                crossed = f"{label}, {_arm_label(levels)}" if levels else label
+                yield crossed, {"variant": label, **levels}, [settings, own]
+
+    def _exclusions(self, factors) -> list[dict[str, str]]:
+        rules = self.top.get("exclude") or []
+        if not isinstance(rules, list):
+            self._problem(("exclude",), "expected a list of mappings {factor: level}")
+            return []
+        out = []
+        for index, rule in enumerate(rules):
+            place, labels = ("exclude", index), {}
+            if rule == {}:
+                self._problem(place, "an empty exclusion removes every arm", "name a factor")
+            for factor, level in self._mapping(rule, place, "an exclusion").items():
+                if factor not in factors:
+                    self._problem(place, f"no factor {factor!r}", did_you_mean(factor, factors))
+                elif _label(level) not in factors[factor]:
+                    self._problem(
+                        place,
+                        f"{factor} has no level {_label(level)!r}",
+                        did_you_mean(_label(level), factors[factor]),
+                    )
+                labels[factor] = _label(level)
+            out.append(labels)
+        return out
+
+    # -- small things ---------------------------------------------------------------------------
+
+    def _where(self, path: Path) -> str:
+        """Place of a path in the document, through the scale that replaced it."""
+        if path and str(path[0]).startswith("--set"):
+            return ".".join(map(str, path))
+        for end in range(len(path), 0, -1):
+            origin = self.origins.get(".".join(map(str, path[:end])))
+            if origin is not None:
+                return self.document.where((*origin, *path[end:]))
+        return self.document.where(path)
+
+    def _problem(self, path: Path, message: str, fix: str = "") -> None:
+        self.problems.append(Problem(message, self._where(path), fix))
+
+    def _has_problem_below(self, path: Path) -> bool:
+        prefix = ".".join(map(str, path))
+        return any(prefix in problem.where for problem in self.problems)
+
+    def _mapping(self, value: Any, path: Path, what: str) -> dict[str, Any]:
+        if isinstance(value, Mapping):
+            return dict(value)
+        self._problem(path, f"{what} must be a mapping, got {type(value).__name__}")
+        return {}
+
+    def _unknown(self, given: Mapping, known: Sequence[str], path: Path) -> None:
+        for key in given:
+            if key not in known:
+                self._problem((*path, key), f"unknown key {key!r}", did_you_mean(key, known))
+
+    def _text(self, key: str, *, required: bool) -> str:
+        value = self.top.get(key)
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+        if required or value is not None:
+            got = "nothing" if value is None else repr(value)
+            self._problem((key,), f"{key} must be text, got {got}", f"add {key}: ...")
+        return ""
+
+    def _choice(self, key: str, allowed: Sequence[str], default: str):
+        value = self.top.get(key, default)
+        if value not in allowed:
+            self._problem((key,), f"{key} is {value!r}", f"one of {', '.join(allowed)}")
+        return value
+
+
+def _setting(key: str, value: Any, origin: Path) -> Setting:
+    return Setting(dotted.path(key), value, origin)
+
+
+def _is_absolute(key: str) -> bool:
+    return key.split(".")[0] in ROOTS
+
+
+def _label(level: Any) -> str:
+    if isinstance(level, Mapping):
+        inner = ", ".join(f"{k}={_label(v)}" for k, v in level.items() if k != "name")
+        name = _label(level["name"]) if "name" in level else ""
+        return f"{name}({inner})" if name and inner else name or inner
+    if isinstance(level, list):
+        return ", ".join(map(_label, level))
+    if level is None or isinstance(level, bool):
+        return {None: "none", True: "true", False: "false"}[level]
+    return str(level)
+
+
+def _arm_label(levels: Mapping[str, str]) -> str:
+    if len(levels) == 1:
+        (label,) = levels.values()
+        return label
+    return ", ".join(f"{factor.split('.')[-1]}={label}" for factor, label in levels.items())
