@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from harness.foundation.config import At, Config, FromRegistry, identity
 from harness.foundation.seeding import short_hash
 from harness.mixers.base import MIXERS, Mixer, Regime
+from harness.mixers.orchid.intervention import INTERVENTIONS, Intervention
 from tasks.base import TASKS, Count, Form, Task
 
 Positive = Annotated[float, Field(gt=0)]
@@ -77,6 +78,9 @@ class TrainSpec(Config):
         evaluations in a row with at least that accuracy.
     stop_when_solved: end the run there. It pins accuracy near the threshold, so it suits
         questions about speed and no others.
+    interventions: what is done to the kernel of the input after training; the test accuracy
+        under each is measured too. Runs without such a kernel are measured as they are.
+    effective_kernel_length: measure the taps that hold 95 % of the energy of trained kernels.
     """
 
     lr: Positive = 1e-3
@@ -96,9 +100,19 @@ class TrainSpec(Config):
     solve_threshold: Fraction = 0.99
     solve_patience: Count = 2
     stop_when_solved: bool = False
+    interventions: Annotated[tuple[Intervention, ...], FromRegistry(INTERVENTIONS)] = ()
+    effective_kernel_length: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        labels = [intervention.label for intervention in self.interventions]
+        if len(set(labels)) < len(labels):
+            raise At(f"two interventions are the same: {', '.join(labels)}", "interventions")
+        if self.test_examples < 2 and any(each.of != "own" for each in self.interventions):
+            raise At(
+                "interventions with kernels of other examples need test_examples: 2 or more",
+                "test_examples",
+            )
         if self.warmup_steps > self.steps:
             raise ValueError(
                 f"warmup_steps must be at most steps: {self.warmup_steps} > {self.steps}"

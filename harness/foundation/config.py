@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticUndefined
@@ -46,7 +46,8 @@ class At(ValueError):
 
 
 class FromRegistry(NamedTuple):
-    """Annotation of a field that holds a component: `Annotated[Mixer, FromRegistry(MIXERS)]`."""
+    """Annotation of a field that holds a component, `Annotated[Mixer, FromRegistry(MIXERS)]`, or
+    `tuple[Mixer, ...]`; then one alone stands for a tuple of one."""
 
     registry: Registry
 
@@ -136,7 +137,9 @@ def _parse(cls, data, path, where, problems):
         if key not in values:
             continue
         registry, count = registry_of(cls, key), len(problems)
-        if registry is not None:
+        if registry is not None and get_origin(field.annotation) is tuple:
+            values[key] = _parse_components(registry, values[key], (*path, key), where, problems)
+        elif registry is not None:
             values[key] = _parse_component(registry, values[key], (*path, key), where, problems)
         elif isinstance(field.annotation, type) and issubclass(field.annotation, Config):
             values[key] = _parse(field.annotation, values[key], (*path, key), where, problems)
@@ -152,6 +155,15 @@ def _parse(cls, data, path, where, problems):
                 continue
             problems.append(_problem(cls, item, path, where))
         return None
+
+
+def _parse_components(registry, data, path, where, problems):
+    if not isinstance(data, (list, tuple)):
+        return (_parse_component(registry, data, path, where, problems),)
+    return tuple(
+        _parse_component(registry, item, (*path, index), where, problems)
+        for index, item in enumerate(data)
+    )
 
 
 def _parse_component(registry, data, path, where, problems):
