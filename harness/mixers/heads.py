@@ -1,0 +1,37 @@
+"""Heads of a mixer: channels cut into groups, and the norms within one; no mixer itself."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harness.layers import contiguous_gradient
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(..., B, L, D) -> (..., B, H, L, D / H); heads are contiguous groups of channels."""
+    return contiguous_gradient(x).unflatten(-1, (heads, -1)).transpose(-3, -2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(..., B, H, L, V) -> (..., B, L, H V)."""
+    return x.transpose(-3, -2).flatten(-2)
+
+
+def head_norm(x: Tensor, *, eps: float = 1e-5) -> Tensor:
+    """Mean 0 and variance 1 over the last dimension, without scale and offset."""
+    return F.layer_norm(x, x.shape[-1:], eps=eps)
+
+
+def unit_length(x: Tensor, *, eps: float = 1e-6) -> Tensor:
+    """x / sqrt(|x|^2 + eps) over the last dimension."""
+    return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + eps)
+
+
+def check_heads(mixer: str, heads: int, width: int) -> None:
+    """Raises ValueError where the heads do not divide the width."""
+    if width % heads:
+        raise ValueError(
+            f"{mixer} with {heads} heads needs a width that {heads} divides, got {width}"
+        )
