@@ -11,14 +11,15 @@ from tests.parity.check import check, main, relative_error
 HERE = Path(__file__).parent
 OWN = sorted((HERE / "data").rglob("*.npz"))
 CASE = next(file for file in OWN if "fft_full" in file.name)
-SHARED = sorted((HERE.parents[2] / "shared" / "parity" / "orchid").glob("*.npz"))
+SHARED = sorted((HERE.parents[2] / "shared" / "parity").rglob("*.npz"))
 
 
 @pytest.mark.parametrize("file", [*OWN, *SHARED], ids=lambda file: f"{file.parts[-4]}-{file.stem}")
 def test_stored_numbers(file):
     result = check(file)
     assert result.status != "failed", result
-    assert result.status == "passed" or "batchnorm" in result.detail, result
+    known = ("batchnorm", "no mixer for")
+    assert result.status == "passed" or any(reason in result.detail for reason in known), result
 
 
 def rewrite(source, target, change):

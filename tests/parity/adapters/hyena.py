@@ -1,0 +1,86 @@
+"""Hyena of HazyResearch/safari@02220c6 (standalone) and of HazyResearch/zoology@d88d6f5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from harness.mixers.hyena import Hyena
+from harness.mixers.orchid.static_kernel import ImplicitKernel, NoDecay
+from tests.parity.weights import Weights, expect_input, run
+
+KEYS = {
+    *("L", "batch", "d_model", "emb_dim", "filter_order", "float32_casts_lifted", "l_max"),
+    *("float32_max_rel_dev", "num_blocks", "num_heads", "num_inner_mlps", "order", "upstream"),
+    *("short_filter_order", "variant", "w", "w_mod", "normalized", "bidirectional", "shift"),
+}
+
+
+def recognises(config: Mapping) -> bool:
+    return "hyena" in str(config.get("variant", "")).lower()
+
+
+def unsupported(config: Mapping) -> str:
+    for key in ("num_heads", "num_blocks"):
+        if config.get(key, 1) != 1:
+            return f"{key} {config[key]}"
+    if config.get("bidirectional"):
+        return "bidirectional filter"
+    if config.get("shift", 0):
+        return f"window with shift {config['shift']}"
+    if config["L"] > config["l_max"]:
+        return f"length {config['L']} beyond l_max {config['l_max']}, at which the original cuts"
+    if _zoology(config) and config.get("order", 2) != 2:
+        return f"order {config['order']} with zoology's order of gates"
+    return ""
+
+
+def evaluate(
+    config: Mapping, data: Mapping, dtype: torch.dtype
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    expect_input(config, data, "batch", "L", "d_model")
+    layer = options(config).build(config["d_model"], config["l_max"]).to(dtype)
+    load(layer, config, data)
+    x = torch.from_numpy(data["input"]).to(dtype)
+    y, grad = run(lambda x: layer(x, None)[0], x)
+    pairs = {"output": (y.numpy(), data["output"])}
+    if "mid/kernel" in data:
+        kernel = layer.filter(config["L"]).detach().numpy()
+        pairs["kernel"] = (kernel, data["mid/kernel"])
+    if "grad_input" in data:
+        pairs["grad_input"] = (grad.numpy(), data["grad_input"])
+    return pairs
+
+
+def options(config: Mapping) -> Hyena:
+    return Hyena(
+        order=config.get("order", 2),
+        short_filter=config.get("short_filter_order", 3),
+        gate_order="first_first" if _zoology(config) else "last_first",
+        filter=ImplicitKernel(
+            width=config.get("filter_order", 64),
+            bands=(config.get("emb_dim", 3) - 1) // 2,
+            inner_layers=config.get("num_inner_mlps", 2),
+            frequency=float(config.get("w", 1)),
+            normalized=bool(config.get("normalized", False)),
+            decay=NoDecay(),
+        ),
+    )
+
+
+def load(layer: torch.nn.Module, config: Mapping, data: Mapping) -> None:
+    weights = Weights(data)
+    weights.put_linear(layer.in_linear, "in_proj")
+    weights.put_linear(layer.out_linear, "out_proj")
+    short = weights.take("short_filter.weight")
+    weights.put(layer.short_conv.weight, short.squeeze(1), "short_filter.weight")
+    weights.put(layer.short_conv.bias, "short_filter.bias")
+    weights.put(layer.skip, "filter_fn.bias")
+    weights.put_implicit_filter(layer.filter, "filter_fn", w_mod=float(config.get("w_mod", 1)))
+    weights.finish()
+
+
+def _zoology(config: Mapping) -> bool:
+    return "zoology" in f"{config.get('variant', '')} {config.get('upstream', '')}".lower()
