@@ -69,9 +69,11 @@ def direct_convolution(convolution, z, c):
     y = convolution.skip * z
     for t in range(length):
         kernel = torch.zeros(len(z), points, convolution.heads, dtype=z.dtype)
-        taps = convolution.static_taps(length)
-        if taps is not None:
-            kernel[:, : len(taps)] += taps
+        if convolution.static_kernel is not None:
+            taps = convolution.static_kernel(length)
+            kernel[:, :length] += taps[:, : convolution.heads]
+            for j in range(length if convolution.form.name == "bidirectional" else 0):
+                kernel[:, -1 - j] += taps[j, convolution.heads :]  # at lag -(j + 1)
         if convolution.conditioning is not None:
             past = None
             if convolution.chunk is not None:
