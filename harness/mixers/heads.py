@@ -1,12 +1,15 @@
-"""Heads of a mixer: channels cut into groups, and the norms within one; no mixer itself."""
+"""What mixers with heads share: channels cut into groups, norms within one; no mixer itself."""
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.layers import contiguous_gradient
+from harness.layers import Init, contiguous_gradient
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -29,9 +32,24 @@ def unit_length(x: Tensor, *, eps: float = 1e-6) -> Tensor:
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + eps)
 
 
-def check_heads(mixer: str, heads: int, width: int) -> None:
-    """Raises ValueError where the heads do not divide the width."""
+def check_heads(mixer: str, heads: int, width: int, *, least: int = 1) -> None:
+    """Raises ValueError where the heads do not divide the width, or leave less than `least`."""
     if width % heads:
         raise ValueError(
             f"{mixer} with {heads} heads needs a width that {heads} divides, got {width}"
         )
+    if width // heads < least:
+        raise ValueError(
+            f"{mixer} with {heads} heads needs {least} channels a head, so a width of at least "
+            f"{heads * least}, got {width}"
+        )
+
+
+def xavier(gain: float) -> Init:
+    """Uniform with variance 2 gain^2 / (inputs + outputs), for a weight (outputs, inputs)."""
+
+    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        bound = gain * math.sqrt(6 / (shape[-1] + shape[-2]))
+        return rng.uniform(-bound, bound, shape)
+
+    return draw
