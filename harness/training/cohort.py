@@ -17,9 +17,17 @@ import torch
 
 from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
+from harness.mixers.orchid.intervention import applies
 from harness.spec import RunSpec
 from harness.training.data import CohortData, Examples, evaluation_batch, examples
-from harness.training.evaluation import Scores, breakdown, evaluate, loss_per_target
+from harness.training.evaluation import (
+    Scores,
+    breakdown,
+    effective_kernel_lengths,
+    evaluate,
+    evaluate_under,
+    loss_per_target,
+)
 from harness.training.events import Diverged, Event, Finished, Measured, Started
 from harness.training.optimiser import AdamW, clip_, schedule_factor
 from harness.training.stack import Stack
@@ -156,6 +164,7 @@ class _Cohort:
     def _finish(self, ending: list[int], step: int) -> None:
         batch, data = self._evaluation_set("test", self.train_spec.test_examples)
         scores = self._evaluate(data)
+        extra = self._after_training(data)
         for index in ending:
             member = self.members[index]
             values = _values(scores, index)
@@ -163,6 +172,7 @@ class _Cohort:
                 what = f"the test loss is not finite after step {step}"
                 self.emit(Diverged(member.run_id, step, member.wall_s, what, member.provenance))
                 continue
+            values |= {name: float(found[index]) for name, found in extra.items()}
             self.emit(Measured(member.run_id, step, "test", values))
             slices = breakdown(scores.predictions[index], data, batch)
             self.emit(
@@ -175,6 +185,17 @@ class _Cohort:
                     member.provenance,
                 )
             )
+
+    def _after_training(self, data: Examples) -> dict[str, np.ndarray]:
+        """What a run measures of its trained kernels, where it has such: metric -> (S,)."""
+        model, size, out = self.stack.model, self.train_spec.batch_size, {}
+        for intervention in self.train_spec.interventions:
+            if applies(intervention, model):
+                scores = evaluate_under(intervention, model, len(self.members), data, size)
+                out[f"accuracy, h {intervention.label}"] = scores.accuracy
+        if self.train_spec.effective_kernel_length:
+            out |= effective_kernel_lengths(model, len(self.members), data, size)
+        return out
 
     def _keep(self, rows: list[int]) -> None:
         if len(rows) == len(self.members):

@@ -132,6 +132,12 @@ def kernel_layers(model: nn.Module) -> list[nn.Module]:
     ]
 
 
+def applies(intervention: Intervention, model: nn.Module) -> bool:
+    """Whether the model has kernels of the input, and the intervention a meaning for all."""
+    layers = kernel_layers(model)
+    return bool(layers) and all(intervention.suits(layer.kind) for layer in layers)
+
+
 @contextmanager
 def hooked(model: nn.Module, hook: Hook) -> Iterator[None]:
     """Within, every kernel of the input passes through the hook."""

@@ -1,0 +1,164 @@
+"""The convolution kernels of a model, as plain arrays to look at: static h0, and h(x) of the input.
+
+    for kernel in kernels(model, tokens):
+        kernel.h0, kernel.h, kernel.h0_spectrum, kernel.h_spectrum
+
+See docs/kernels.md for a complete example. Taps stand in the order of numpy.fft: 0, 1, ... and,
+where a kernel reaches to both sides, ..., -2, -1; numpy.fft.fftshift puts tap 0 in the middle.
+
+Dimensions: B batch, L length, n points of the transform (L; 2L where the convolution is padded),
+F bins, D kernels (channels, or heads).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.mixers.orchid.convolution import GlobalConvolution
+from harness.mixers.orchid.global_convolution import Transform
+from harness.mixers.orchid.intervention import Use, uses
+from harness.mixers.orchid.static_kernel import ImplicitFilter
+from harness.model import Model
+
+ENERGY = 0.95  # of a kernel, within its effective length
+
+
+class Kernel(NamedTuple):
+    """The kernels of one convolution; None is what it does not have.
+
+    place: `layer 1`, or `layer 1, convolution 2` where a layer has several convolutions.
+    h0: (L, D); (2L, D) where it has negative taps. h0_spectrum: (F, D).
+    h: (B, n, D), B = 1 where no input changes it; in the causal form (B, M, n, D), one kernel a
+    chunk. h_spectrum: (B, F, D). Complex for the Fourier transform, real for the cosine ones.
+    h0_is_causal, h_is_causal: taps reach back only, so that the second half of h is zero.
+    has_taps: whether h is a kernel of taps; under a cosine transform it is none.
+
+    Of a stacked model every array has the members in front.
+    """
+
+    place: str
+    h0: np.ndarray | None
+    h0_spectrum: np.ndarray | None
+    h: np.ndarray | None
+    h_spectrum: np.ndarray | None
+    h0_is_causal: bool
+    h_is_causal: bool
+    has_taps: bool
+
+
+@torch.no_grad()
+def kernels(model: Model, tokens: np.ndarray | Tensor) -> list[Kernel]:
+    """The kernels of every convolution, in the order of use, on tokens (B, L)."""
+    tokens = torch.as_tensor(tokens, device=next(model.parameters()).device)
+    found = uses(model, lambda: model(tokens, None))
+    length, out = tokens.shape[-1], []
+    for place, layer in convolutions(model):
+        if isinstance(layer, ImplicitFilter):
+            out.append(_static(place, layer, length))
+        else:
+            index = next((i for i, use in enumerate(found) if use.layer is layer), None)
+            out.append(_kernel(place, layer, length, None if index is None else found.pop(index)))
+    return out
+
+
+def convolutions(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """(place, module) of whatever has a kernel; a layer that is used twice stands there twice."""
+    out = []
+    for number, block in enumerate(model.blocks, start=1):
+        inside = list(_inside(block.mixer, ""))
+        for name, module in inside:
+            place = f"layer {number}"
+            out.append((f"{place}, {name}" if len(inside) > 1 else place, module))
+    return out
+
+
+def effective_length(taps: np.ndarray, *, causal: bool, energy: float = ENERGY) -> np.ndarray:
+    """Smallest K that holds this share of the energy (sum of squares): (..., n, D) -> (..., D).
+
+    causal: of the taps [0, K); otherwise of those at circular distance |t| <= K/2, at least 1.
+    It is the smallest `kernel_length` that would keep as much. A kernel of zeros has length 1.
+    """
+    power = np.square(taps, dtype=np.float64)
+    num = power.shape[-2]
+    t = np.arange(num)
+    distance = t if causal else np.minimum(t, num - t)
+    sorted_power = np.take(power, np.argsort(distance, kind="stable"), axis=-2)
+    held = np.cumsum(sorted_power, axis=-2)
+    distance = np.sort(distance)
+    last = np.searchsorted(distance, np.arange(distance[-1] + 1), side="right") - 1
+    enough = np.take(held, last, axis=-2) >= energy * held[..., -1:, :]
+    reach = enough.argmax(axis=-2)
+    return reach + 1 if causal else np.maximum(2 * reach, 1)
+
+
+def _inside(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+    """Convolutions below a module, by a readable path; those within one are its own."""
+    if isinstance(module, (GlobalConvolution, ImplicitFilter)):
+        yield path, module
+        return
+    for name, child in module.named_children():
+        if name.isdecimal():  # an entry of a list: `convolutions.0` is convolution 1
+            inner = f"{path.removesuffix('s')} {int(name) + 1}"
+        else:
+            inner = f"{path} {name}".strip()
+        yield from _inside(child, inner)
+
+
+def _kernel(place: str, layer: GlobalConvolution, length: int, use: Use | None) -> Kernel:
+    transform = layer.transform(length)
+    taps, h0, h0_spectrum, h, h_spectrum = layer.static_taps(length), None, None, None, None
+    if taps is not None:
+        wide = replace(transform, length=taps.shape[-2])
+        gain = math.sqrt(length) if layer.cosine_gain else 1.0
+        h0, h0_spectrum = _array(taps), _spectrum(wide.spectrum(gain * taps), transform)
+    if use is not None:
+        whole = replace(transform, length=transform.points)
+        signal = whole.signal(use.h)
+        # Through the taps: a network also makes imaginary parts at frequency 0 and the highest,
+        # which do not reach a real output.
+        h, h_spectrum = _array(signal), _spectrum(whole.spectrum(signal), transform)
+        if layer.form.causal:
+            batch = h.shape[-3] // use.num
+            h, h_spectrum = (
+                a.reshape(*a.shape[:-3], batch, use.num, *a.shape[-2:]) for a in (h, h_spectrum)
+            )
+    return Kernel(
+        place=place,
+        h0=h0,
+        h0_spectrum=h0_spectrum,
+        h=h,
+        h_spectrum=h_spectrum,
+        h0_is_causal=not layer.two_sided,
+        h_is_causal=layer.form.causal,
+        has_taps=transform.kind == "dft",
+    )
+
+
+def _static(place: str, layer: ImplicitFilter, length: int) -> Kernel:
+    """Of a mixer that has static kernels alone; its spectrum is that over 2L points."""
+    taps = layer(length)
+    if layer.sides == 2:
+        ahead, back = taps.chunk(2, dim=-1)
+        taps = torch.cat([ahead, back.flip(-2)], dim=-2)
+    h0 = _array(taps)
+    spectrum = np.fft.rfft(h0, 2 * length, axis=-2)
+    return Kernel(place, h0, spectrum, None, None, layer.sides == 1, False, True)
+
+
+def _spectrum(spectrum: Tensor, transform: Transform) -> np.ndarray:
+    values = _array(spectrum)
+    if transform.kind != "dft":
+        return values
+    re, im = np.split(values, 2, axis=-1)
+    return re + 1j * im
+
+
+def _array(value: Tensor) -> np.ndarray:
+    return value.detach().cpu().numpy()
