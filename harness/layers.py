@@ -189,6 +189,45 @@ class LayerNorm(nn.Module):
         return torch.addcmul(per_channel(self.bias), normed, per_channel(self.weight))
 
 
+class BatchNorm(nn.Module):
+    """Normalisation of each channel over batch and positions, with scale and offset.
+
+    x (..., B, L, D). While gradients are formed the batch's own mean and variance serve, and
+    running ones follow them (Ioffe & Szegedy, arXiv 1502.03167, algorithm 1); otherwise, and in
+    evaluation mode, the running ones serve. Each member of a stack has its own.
+    """
+
+    def __init__(self, width: int, *, eps: float = 1e-5, momentum: float = 0.1):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = parameter((width,), Recipe(constant(1.0), decay=False))
+        self.bias = parameter((width,), Recipe(constant(0.0), decay=False))
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_var", torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, var = self.running_mean, self.running_var
+        if self.training and torch.is_grad_enabled():
+            x = contiguous_gradient(x)
+            mean = x.mean((-3, -2))
+            var = (x - per_channel(mean)).square().mean((-3, -2))
+            self._follow(mean.detach(), var.detach(), x.shape[-3] * x.shape[-2])
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        return torch.addcmul(per_channel(self.bias), x - per_channel(mean), per_channel(scale))
+
+    def keep(self, rows: Tensor) -> None:
+        """Reduces the statistics of a stack to these members."""
+        if self.running_mean.ndim > 1:
+            self.running_mean = self.running_mean[rows]
+            self.running_var = self.running_var[rows]
+
+    def _follow(self, mean: Tensor, var: Tensor, count: int) -> None:
+        """Running statistics (D) become (S, D) with the first stacked batch."""
+        unbiased = var * (count / max(1, count - 1))
+        self.running_mean = torch.lerp(self.running_mean.expand_as(mean), mean, self.momentum)
+        self.running_var = torch.lerp(self.running_var.expand_as(var), unbiased, self.momentum)
+
+
 class Embedding(nn.Module):
     """Rows of a table: tokens (..., B, L) -> (..., B, L, D). std: initial scale, normal."""
 

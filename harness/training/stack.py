@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.foundation.seeding import generator
-from harness.layers import Recipe, initialise
+from harness.layers import BatchNorm, Recipe, initialise
 from harness.model import Model
 from harness.spec import RunSpec
 
@@ -64,6 +64,9 @@ class Stack:
     def keep(self, rows: Tensor) -> None:
         """Reduces the stack to these members."""
         self._adopt(self.values[rows].clone())
+        for module in self.model.modules():
+            if isinstance(module, BatchNorm):
+                module.keep(rows)
 
     def _adopt(self, values: Tensor) -> None:
         self.values, self._leaves = values, []

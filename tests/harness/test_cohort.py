@@ -23,6 +23,12 @@ from tests.harness.runs import numbers, tiny, train
 MODELS = {
     "orchid": {"model__mixer": "orchid"},
     "orchid, magnitude": {"model__mixer": {"name": "orchid", "conditioning": "magnitude"}},
+    "orchid, batchnorm": {
+        "model__mixer": {
+            "name": "orchid", "conditioning": {"name": "magnitude", "norm": "batchnorm"}
+        }
+    },
+    "orchid, causal": {"model__mixer": {"name": "orchid", "form": "causal"}, "train__loss": "all"},
     "attention": {"model__mixer": {"name": "attention", "heads": 2}, "model__short_conv": 3},
     "long_conv, all": {"model__mixer": "long_conv", "train__loss": "all", "model__init": "gpt2"},
     "masked": {"train__loss": "masked", "model__positions": "learned"},

@@ -98,7 +98,8 @@ class Dynamic(Conditioning):
         convolutions in each place. hidden_activation: between those.
     padding: of the time axis; the frequency axis has zeros or, where time is circular, its
         mirror image (a spectrum continues so).
-    norm: over channels, after each convolution.
+    norm: after each convolution: `layernorm` over channels, `batchnorm` over examples and
+        positions or bins, which lets examples of a training batch see each other's statistics.
     padded: spectrum of c over 2L points, kernel cut to its first L taps (the published
         `causal: true`, which makes nothing causal and breaks equivariance); of the circular form.
     """
@@ -143,6 +144,11 @@ class Dynamic(Conditioning):
         if self.padded and form.padded:
             raise ValueError(
                 f"conditioning.padded is an option of form: circular; {form.name} pads by itself"
+            )
+        if form.causal and self.norm == "batchnorm":
+            raise ValueError(
+                "conditioning.norm batchnorm takes its statistics from all positions: form: causal "
+                "needs norm: layernorm or none"
             )
         if form.causal and self.padding != "zeros":
             raise ValueError(

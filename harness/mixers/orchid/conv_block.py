@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.layers import (
+    BatchNorm,
     Recipe,
     constant,
     depthwise_conv,
@@ -27,7 +28,7 @@ from harness.layers import (
 )
 
 Padding = Literal["zeros", "reflect", "circular"]
-Norm = Literal["layernorm", "none"]
+Norm = Literal["layernorm", "batchnorm", "none"]
 HiddenActivation = Literal["gelu", "relu", "silu", "tanh", "identity"]
 Pairs = Literal["neighbours", "halves"]
 
@@ -74,7 +75,11 @@ class ConvBlock(nn.Module):
             for layer in range(layers)
         )
         self.norms = nn.ModuleList(
-            GroupNorm(outputs, groups) if norm == "layernorm" else nn.Identity()
+            {
+                "layernorm": lambda: GroupNorm(outputs, groups),
+                "batchnorm": lambda: BatchNorm(outputs),
+                "none": nn.Identity,
+            }[norm]()
             for _ in range(layers)
         )
 

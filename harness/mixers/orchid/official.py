@@ -45,7 +45,7 @@ def unsupported(options: Mapping) -> str:
         f"transform {options.get('dxt')}": options.get("dxt") in TRANSFORMS,
         f"conditioning type {_type(options)}": _type(options) in TYPES,
         f"conditioning layout {options.get('nn')}": _layout(options) in CONVOLUTIONS,
-        f"norm {options.get('norm')}": _norm(options) in ("layernorm", "none"),
+        f"norm {options.get('norm')}": _norm(options) in ("layernorm", "batchnorm", "none"),
         f"padding {_padding(options)}": _padding(options) in ("zeros", "reflect", "circular"),
         f"order {options.get('order', 2)}": options.get("order", 2) == 2,
         f"{options.get('num_heads', 1)} heads": options.get("num_heads", 1) == 1,

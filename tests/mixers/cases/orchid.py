@@ -77,6 +77,10 @@ CASES = {
         "orchid",
         conditioning={"name": "cross_correlation", "layers": 2, "hidden_activation": "tanh"},
     ),
+    "orchid-batchnorm": mixers.get(
+        "orchid",
+        conditioning={"name": "cross_correlation", "norm": "batchnorm", "layers": 2},
+    ),
     "orchid-matched": mixers.get("orchid", gain="matched"),
     "orchid-dct-matched": mixers.get(
         "orchid", transform="dct", gain="matched", conditioning="magnitude"
