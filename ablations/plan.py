@@ -53,7 +53,8 @@ def cohorts(runs: Iterable[Run | RunSpec], device: str = "cpu") -> list[Cohort]:
 def cohort_size(spec: RunSpec, device: str = "cpu") -> int:
     """How many runs of this shape to train together."""
     kind = device.split(":")[0]
-    activations = spec.train.batch_size * spec.sequence_length * spec.model.width
+    width = max(spec.model.width, *(layer.width for layer in spec.model.layer_list))
+    activations = spec.train.batch_size * spec.sequence_length * width
     return max(1, min(MOST_MEMBERS[kind], MOST_ACTIVATIONS[kind] // activations))
 
 

@@ -257,7 +257,7 @@ def _check_plugins(ablation: Ablation, ledger: Ledger) -> None:
     """Refuses to mix runs of two sources of one plug-in that claim the same version."""
     recorded = ledger.plugin_digests()
     for arm in ablation.arms:
-        for part in (arm.spec.task, arm.spec.model.mixer):
+        for part in (arm.spec.task, *(layer.mixer for layer in arm.spec.model.layer_list)):
             kind, label = type(part), f"{part.name} v{part.version}"
             digest = source_digest(kind)
             if digest and recorded.get(label, digest) != digest:

@@ -11,10 +11,10 @@ from harness.spec import RunSpec
 
 
 class Cost(NamedTuple):
-    """params: all parameters of the model; params_without_embedding: less the embedding table,
-    learned positions and the readout. flops_per_token: one forward pass, a multiply-add counted
-    as two, readout at the scored positions included. state_size: numbers that all mixers keep of
-    a sequence to answer at its end.
+    """params: all parameters of the model, shared ones once; params_without_embedding: less the
+    embedding table, learned positions and the readout. flops_per_token: one forward pass, a
+    multiply-add counted as two, shared layers each time, readout at the scored positions included.
+    state_size: numbers that all mixers keep of a sequence to answer at its end.
     """
 
     params: int
@@ -34,8 +34,14 @@ def cost(spec: RunSpec) -> Cost:
         sum(counts.values()),
         inner,
         flops_per_token(spec),
-        spec.model.layers * spec.model.mixer.state_size(spec.model.width, spec.sequence_length),
+        state_size(spec),
     )
+
+
+def state_size(spec: RunSpec) -> int:
+    """Numbers that all mixers keep of a sequence, those of shared weights each their own."""
+    length = spec.sequence_length
+    return sum(layer.mixer.state_size(layer.width, length) for layer in spec.model.layer_list)
 
 
 def flops_per_token(spec: RunSpec) -> float:
@@ -43,13 +49,14 @@ def flops_per_token(spec: RunSpec) -> float:
     model, length = spec.model, spec.sequence_length
     channel = {"mlp": 4, "swiglu": 6, "none": 0}[model.channel_mixer.kind]
     hidden = max(1, round(model.channel_mixer.ratio * model.width))
-    per_layer = (
-        model.mixer.flops_per_token(model.width, length)
-        + channel * model.width * hidden
-        + 2 * model.short_conv * model.width
-    )
+    layers = 0.0
+    for layer in model.layer_list:
+        layers += layer.mixer.flops_per_token(layer.width, length)
+        layers += channel * model.width * hidden + 2 * model.short_conv * layer.width
+        if layer.projected:
+            layers += 4 * model.width * layer.width
     readout = 2 * model.width * spec.task.num_outputs * spec.num_scored / length
-    return model.layers * per_layer + readout
+    return layers + readout
 
 
 def training_flops(spec: RunSpec) -> float:

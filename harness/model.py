@@ -2,6 +2,7 @@
 
     x = embedding(tokens) (+ positions)
     block: x = x + mixer(short_conv(norm(x)));  x = x + channel_mixer(norm(x))
+        (a mixer of another width: x = x + W_out mixer(short_conv(W_in norm(x))))
     logits = readout(norm(x)) at the scored positions alone
 
 Dimensions: S members (a leading dimension, there only when stacked), B batch, L length,
@@ -30,7 +31,7 @@ from harness.layers import (
     silu,
 )
 from harness.mixers.base import State
-from harness.spec import ChannelMixer, RunSpec
+from harness.spec import ChannelMixer, Layer, RunSpec
 
 GPT2_STD = 0.02
 
@@ -61,22 +62,35 @@ class SwiGlu(nn.Module):
 
 
 class Block(nn.Module):
-    """One pre-norm block; the state passes through the mixer."""
+    """One pre-norm block; the state passes through the mixer.
 
-    def __init__(self, spec: RunSpec):
+    Where the mixer has a width of its own, E, linear maps D -> E and E -> D stand around it and
+    its short convolution.
+    """
+
+    def __init__(self, spec: RunSpec, layer: Layer):
         super().__init__()
-        model = spec.model
+        model, width = spec.model, layer.width
         self.mixer_norm = LayerNorm(model.width)
-        self.short_conv = ShortConv(model.width, model.short_conv) if model.short_conv else None
-        self.mixer = model.mixer.module(model.width, spec.sequence_length)
+        self.to_mixer = Linear(model.width, width) if layer.projected else None
+        self.short_conv = ShortConv(width, model.short_conv) if model.short_conv else None
+        self.mixer = layer.mixer.module(width, spec.sequence_length)
+        _check_recipes(self.mixer, layer.mixer.name)
+        self.from_mixer = None
+        if layer.projected:
+            self.from_mixer = Linear(width, model.width, kind="residual")
         self.channel_mixer = channel_mixer(model.channel_mixer, model.width)
         self.channel_norm = LayerNorm(model.width) if self.channel_mixer is not None else None
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         y = self.mixer_norm(x)
+        if self.to_mixer is not None:
+            y = self.to_mixer(y)
         if self.short_conv is not None:
             y = self.short_conv(y)
         y, state = self.mixer(y, state)
+        if self.from_mixer is not None:
+            y = self.from_mixer(y)
         x = x + y
         if self.channel_mixer is not None:
             x = x + self.channel_mixer(self.channel_norm(x))
@@ -96,19 +110,17 @@ class Model(nn.Module):
         if model.positions == "learned":
             recipe = Recipe(normal(std), "embedding", decay=False)
             self.positions = parameter((spec.sequence_length, model.width), recipe)
-        self.blocks = nn.ModuleList(Block(spec) for _ in range(model.layers))
+        blocks: list[Block] = []
+        for index, (layer, first) in enumerate(
+            zip(model.layer_list, model.block_of_layer, strict=True)
+        ):
+            blocks.append(Block(spec, layer) if first == index else blocks[first])
+        self.blocks = nn.ModuleList(blocks)
         self.norm = LayerNorm(model.width)
         self.num_outputs = spec.task.num_outputs
         self.readout = None if model.tied else Linear(model.width, self.num_outputs)
         self.pool = (model.pool or "mean") if spec.task.pooled else None
         self.pad_token = spec.task.pad_token
-        for name, value in self.named_parameters():
-            if not hasattr(value, "recipe"):
-                raise HarnessError(
-                    f"the parameter {name!r} of the mixer {model.mixer.name!r} has no recipe, so "
-                    "it can be neither initialised nor stacked",
-                    fix="declare it with harness.layers.parameter, or use the layers there",
-                )
         if gpt2:
             _use_gpt2_initialisation(self, model.layers, mixers=model.init == "gpt2")
 
@@ -138,6 +150,16 @@ class Model(nn.Module):
         if self.pool == "last":
             return torch.take_along_dim(x, count - 1, dim=-2)
         return (x * real.unsqueeze(-1)).sum(dim=-2, keepdim=True) / count
+
+
+def _check_recipes(module: nn.Module, mixer: str) -> None:
+    for name, value in module.named_parameters():
+        if not hasattr(value, "recipe"):
+            raise HarnessError(
+                f"the parameter {name!r} of the mixer {mixer!r} has no recipe, so it can be "
+                "neither initialised nor stacked",
+                fix="declare it with harness.layers.parameter, or use the layers there",
+            )
 
 
 def channel_mixer(spec: ChannelMixer, width: int) -> nn.Module | None:

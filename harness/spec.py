@@ -6,7 +6,7 @@ the whole sequence may not be trained where its input tells the answer.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -38,9 +38,27 @@ class ChannelMixer(Config):
         return self
 
 
+class Layer(NamedTuple):
+    """What layers may differ in.
+
+    width: at which the mixer works. projected: linear maps lead from the stream to that width and
+    back. place: where the mixer stands in the model's specification.
+    """
+
+    mixer: Mixer
+    width: int
+    projected: bool
+    place: tuple[str | int, ...]
+
+
 class ModelSpec(Config):
     """Embedding, pre-norm blocks of (short convolution, mixer, channel mixer), readout.
 
+    mixer: one for every layer, or a list that is repeated over the layers.
+    mixer_widths: the widths at which the mixers work, repeated over the layers likewise, with
+        linear maps from the stream to that width and back; null is the width of the stream, which
+        needs no maps. Norms and channel mixers stay at the width of the stream.
+    share: groups of layers, counted from 0, each of which is one block applied several times.
     short_conv: taps of a causal depthwise convolution before every mixer; 0 is none.
     positions: learned vectors added to the embedding, or none.
     embedding_std: initial scale; by default 1 with `init: torch`, 0.02 otherwise.
@@ -52,9 +70,11 @@ class ModelSpec(Config):
         section 2.3); `own` is gpt2 outside the mixers. None touches what a mixer declares its own.
     """
 
-    mixer: Annotated[Mixer, FromRegistry(MIXERS)]
+    mixer: Annotated[Mixer | tuple[Mixer, ...], FromRegistry(MIXERS)]
     width: Count = 32
-    layers: Count = 2
+    layers: Annotated[int, Field(ge=1, le=1024)] = 2
+    mixer_widths: tuple[Count | None, ...] = ()
+    share: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] = ()
     short_conv: Annotated[int, Field(ge=0, le=64)] = 0
     channel_mixer: ChannelMixer = ChannelMixer()
     positions: Literal["none", "learned"] = "none"
@@ -62,6 +82,72 @@ class ModelSpec(Config):
     tied: bool = False
     pool: Literal["mean", "last"] | None = None
     init: Literal["torch", "gpt2", "own"] = "torch"
+
+    @property
+    def layer_list(self) -> list[Layer]:
+        """The layers in order."""
+        several = isinstance(self.mixer, tuple)
+        mixers, widths = self.mixer if several else (self.mixer,), self.mixer_widths or (None,)
+        layers = []
+        for index in range(self.layers):
+            entry, width = index % len(mixers), widths[index % len(widths)]
+            place = ("mixer", entry) if several else ("mixer",)
+            layers.append(Layer(mixers[entry], width or self.width, width is not None, place))
+        return layers
+
+    @property
+    def block_of_layer(self) -> list[int]:
+        """For each layer the first one with its weights: itself, unless it shares them."""
+        firsts = {layer: group[0] for group in self.share for layer in group}
+        return [firsts.get(layer, layer) for layer in range(self.layers)]
+
+    @model_validator(mode="after")
+    def _layers_fit(self) -> Self:
+        for field in ("mixer", "mixer_widths"):
+            given = getattr(self, field)
+            if given == () and field == "mixer":
+                raise At("an empty list holds no mixer", field)
+            if isinstance(given, tuple) and given and self.layers % len(given):
+                raise At(
+                    f"a list of {len(given)} is repeated over the layers, whose number must be a "
+                    f"multiple of {len(given)}, got layers: {self.layers}",
+                    field,
+                )
+        self._check_sharing()
+        # Equal models have one form, so that they hash alike.
+        mixer, widths = self.mixer, _shortest(self.mixer_widths)
+        if isinstance(mixer, tuple):
+            mixer = _shortest(mixer)
+            mixer = mixer[0] if len(mixer) == 1 else mixer
+        object.__setattr__(self, "mixer", mixer)
+        object.__setattr__(self, "mixer_widths", () if widths == (None,) else widths)
+        object.__setattr__(self, "share", tuple(sorted(tuple(sorted(g)) for g in self.share)))
+        return self
+
+    def _check_sharing(self) -> None:
+        layers, seen = self.layer_list, set()
+        for index, group in enumerate(self.share):
+            if len(group) < 2:
+                raise At(
+                    f"a group shares among at least two layers, got {len(group)}", "share", index
+                )
+            for layer in group:
+                if layer >= self.layers:
+                    raise At(
+                        f"there is no layer {layer}: they are counted from 0 to {self.layers - 1}",
+                        "share",
+                        index,
+                    )
+                if layer in seen:
+                    raise At(f"layer {layer} stands twice", "share", index)
+                seen.add(layer)
+                if layers[layer][:3] != layers[group[0]][:3]:
+                    raise At(
+                        f"layers {group[0]} and {layer} cannot share weights: their mixers, or the "
+                        "mixers' widths, differ",
+                        "share",
+                        index,
+                    )
 
 
 class TrainSpec(Config):
@@ -153,8 +239,14 @@ class RunSpec(Config):
 
     @property
     def regime(self) -> Regime:
-        """What the model may see; a bidirectional mixer makes it bidirectional."""
-        return self.model.mixer.regime
+        """What the model may see; one bidirectional mixer makes it bidirectional."""
+        return "causal" if self._bidirectional is None else "bidirectional"
+
+    @property
+    def _bidirectional(self) -> Layer | None:
+        """The first layer whose mixer sees the whole sequence."""
+        layers = self.model.layer_list
+        return next((layer for layer in layers if layer.mixer.regime == "bidirectional"), None)
 
     @property
     def seed_key(self) -> str:
@@ -187,20 +279,21 @@ class RunSpec(Config):
                 "train",
                 "loss",
             )
-        if self.regime == "bidirectional" and loss == "all":
+        whole = self._bidirectional
+        if whole is not None and loss == "all":
             raise At(
-                f"the mixer {model.mixer.name!r} is bidirectional: under train.loss 'all' it reads "
+                f"the mixer {whole.mixer.name!r} is bidirectional: under train.loss 'all' it reads "
                 "each next token out of its own input. Use 'answers', 'masked' or a causal mixer",
                 "train",
                 "loss",
             )
-        if self.regime == "bidirectional" and loss == "answers" and task.answers_in_inputs:
+        if whole is not None and loss == "answers" and task.answers_in_inputs:
             raise At(
-                f"the mixer {model.mixer.name!r} is bidirectional and the inputs of {task.name} "
+                f"the mixer {whole.mixer.name!r} is bidirectional and the inputs of {task.name} "
                 "hold, further on, the answers to their own queries. Use train.loss 'masked', one "
                 "query, or a causal mixer",
                 "model",
-                "mixer",
+                *whole.place,
             )
         if model.tied and task.num_outputs != task.num_tokens:
             raise At(
@@ -215,8 +308,17 @@ class RunSpec(Config):
                 "model",
                 "pool",
             )
-        try:
-            model.mixer.check(model.width, self.sequence_length)
-        except ValueError as error:
-            raise At(str(error), "model", "mixer") from None
+        for layer in model.layer_list:
+            try:
+                layer.mixer.check(layer.width, self.sequence_length)
+            except ValueError as error:
+                raise At(str(error), "model", *layer.place) from None
         return self
+
+
+def _shortest(pattern: tuple) -> tuple:
+    """The shortest pattern that gives this one when it is repeated."""
+    for size in range(1, len(pattern)):
+        if len(pattern) % size == 0 and pattern[:size] * (len(pattern) // size) == pattern:
+            return pattern[:size]
+    return pattern

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeVar, get_origin
+from typing import Any, ClassVar, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticUndefined
@@ -40,14 +40,15 @@ class Component(Config):
 class At(ValueError):
     """A validator's complaint about a field below its own: `At("message", "model", "mixer")`."""
 
-    def __init__(self, message: str, *path: str):
+    def __init__(self, message: str, *path: str | int):
         super().__init__(message)
         self.path = path
 
 
 class FromRegistry(NamedTuple):
     """Annotation of a field that holds a component, `Annotated[Mixer, FromRegistry(MIXERS)]`, or
-    `tuple[Mixer, ...]`; then one alone stands for a tuple of one."""
+    `tuple[Mixer, ...]`; then one alone stands for a tuple of one. `Mixer | tuple[Mixer, ...]` keeps
+    one alone and several apart."""
 
     registry: Registry
 
@@ -137,14 +138,14 @@ def _parse(cls, data, path, where, problems):
         if key not in values:
             continue
         registry, count = registry_of(cls, key), len(problems)
-        if registry is not None and get_origin(field.annotation) is tuple:
+        if registry is not None and _takes_several(field.annotation, values[key]):
             values[key] = _parse_components(registry, values[key], (*path, key), where, problems)
         elif registry is not None:
             values[key] = _parse_component(registry, values[key], (*path, key), where, problems)
         elif isinstance(field.annotation, type) and issubclass(field.annotation, Config):
             values[key] = _parse(field.annotation, values[key], (*path, key), where, problems)
         elif isinstance(values[key], list):
-            values[key] = tuple(values[key])
+            values[key] = _tuples(values[key])
         if len(problems) > count:
             failed.add(key)
     try:
@@ -155,6 +156,18 @@ def _parse(cls, data, path, where, problems):
                 continue
             problems.append(_problem(cls, item, path, where))
         return None
+
+
+def _takes_several(annotation, data) -> bool:
+    if get_origin(annotation) is tuple:
+        return True
+    several = any(get_origin(part) is tuple for part in get_args(annotation))
+    return several and isinstance(data, (list, tuple))
+
+
+def _tuples(data):
+    """Lists within lists as tuples, which is what a frozen configuration holds."""
+    return tuple(map(_tuples, data)) if isinstance(data, list) else data
 
 
 def _parse_components(registry, data, path, where, problems):
