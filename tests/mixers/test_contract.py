@@ -96,7 +96,9 @@ def test_gradients_are_those_of_finite_differences(name):
     x = noise(2, 6, 4, dtype=torch.float64)
     x.requires_grad_()
     # The gradient of the whole is projected on one random direction: minutes otherwise.
-    torch.autograd.gradcheck(function, (x, *layer.parameters()), fast_mode=True, atol=1e-6, rtol=1e-4)
+    torch.autograd.gradcheck(
+        function, (x, *layer.parameters()), fast_mode=True, atol=1e-6, rtol=1e-4
+    )
 
 
 @every
