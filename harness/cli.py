@@ -1,7 +1,8 @@
 """The command line: verbs only. Each imports what it needs when it is called, so that `--help`,
 `status` and `report` start without torch.
 
-Exit codes: 0 done, 1 finished with failed runs, 2 user error, 130 interrupted.
+Exit codes: 0 done, 1 finished with failed runs (rerun: with other numbers), 2 user error, 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -189,6 +190,51 @@ def report(name, scale, out, csv_file, html_file, svg_file) -> None:
     click.echo(reports.write_html(folder, html_file))
 
 
+@main.command(name="rerun")
+@click.argument("run_id", metavar="RUN")
+@click.option("--in", "where", metavar="NAME", help="the ablation, or its output folder [runs/*]")
+@SCALE
+@click.option(
+    "--save-weights",
+    "weights",
+    is_flag=False,
+    flag_value="",
+    metavar="[PATH]",
+    help="write the trained weights [FOLDER/weights/RUN.pt]",
+)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[as recorded]")
+@PLUGIN
+@JSON
+def rerun_(run_id, where, scale, weights, device, plugins, as_json) -> None:
+    """Trains one recorded run again, alone, and compares: bit for bit the same on a CPU.
+
+    RUN is the beginning of a run's id, as the report lists it. The ledger stays as it is.
+    """
+    from ablations.rerun import find, rerun
+
+    _load_plugins(plugins)
+    if where is not None:
+        folders = [_folder(where, scale, None)]
+    else:
+        folders = sorted(path for path in Path("runs").glob("*") if _holds_ledger(path))
+    recorded = find(run_id, folders)
+    click.echo(f"training {recorded.run_id} ({recorded.title}) again", err=True)
+    outcome = rerun(recorded, device=device)
+    found = outcome.as_data() | {"weights": None}
+    if weights is not None and outcome.weights is None:
+        click.echo("the run diverged, so there are no weights to save", err=True)
+    elif weights is not None:
+        from harness.weights import save
+
+        path = Path(weights or recorded.folder / "weights" / f"{recorded.run_id}.pt")
+        found["weights"] = str(save(path, outcome.spec, outcome.weights, outcome.provenance))
+    click.echo(json.dumps(found, indent=2) if as_json else outcome.render())
+    if found["weights"] is not None and not as_json:
+        click.echo(found["weights"])
+    if not outcome.is_equal:
+        sys.exit(1)
+
+
 @main.command()
 def doctor() -> None:
     """Checks the installation and the machine, and says how to mend them."""
@@ -201,16 +247,38 @@ def doctor() -> None:
         sys.exit(2)
 
 
-@main.command()
-@click.argument("section", type=click.Choice(["cohort"]))
+@main.group()
+def bench() -> None:
+    """Times what is meant to be fast, as ratios within one process."""
+
+
+@bench.command(name="cohort")
 @click.option("--members", type=click.IntRange(min=2), default=8, show_default=True)
 @JSON
-def bench(section: str, members: int, as_json: bool) -> None:
-    """Times what is meant to be fast, as ratios: cohort is one training step of many runs."""
-    from harness import bench as benchmark
+def bench_cohort(members: int, as_json: bool) -> None:
+    """One training step of many runs: one at a time, stacked, and by vmap."""
+    from harness.bench import cohort
 
-    result = benchmark.cohort(members)
-    click.echo(json.dumps(result, indent=2) if as_json else benchmark.render(result))
+    result = cohort.measure(members)
+    click.echo(json.dumps(result, indent=2) if as_json else cohort.render(result))
+
+
+@bench.command(name="mixers")
+@click.argument("names", nargs=-1, metavar="[MIXER]...")
+@click.option("--length", "lengths", type=click.IntRange(min=2), multiple=True, help="[64 to 4096]")
+@click.option("--svg", type=click.Path(path_type=Path), help="write the figure here")
+@PLUGIN
+@JSON
+def bench_mixers(names, lengths, svg: Path | None, plugins, as_json: bool) -> None:
+    """Every mixer against length: time, peak memory, ratio to attention."""
+    from harness.bench import mixers
+    from reports import write_text
+
+    _load_plugins(plugins)
+    result = mixers.measure(sorted(lengths) or mixers.LENGTHS, names)
+    if svg is not None:
+        write_text(svg, mixers.figure(result))
+    click.echo(json.dumps(result, indent=2) if as_json else mixers.render(result))
 
 
 @main.command()

@@ -43,14 +43,14 @@ def to_csv(folder: str | Path) -> str:
 
 def write_csv(folder: str | Path, path: str | Path | None = None) -> Path:
     """Writes the answer table; by default to answer.csv in the folder."""
-    return _write(Path(path or Path(folder) / CSV_FILE), to_csv(folder))
+    return write_text(Path(path or Path(folder) / CSV_FILE), to_csv(folder))
 
 
 def write_html(folder: str | Path, path: str | Path | None = None) -> Path:
     """Writes the page, one file that asks the network for nothing; by default to report.html."""
     from reports import html, records
 
-    return _write(Path(path or Path(folder) / HTML_FILE), html.render(records.read(folder)))
+    return write_text(Path(path or Path(folder) / HTML_FILE), html.render(records.read(folder)))
 
 
 def write_svg(folder: str | Path, path: str | Path) -> Path:
@@ -58,10 +58,10 @@ def write_svg(folder: str | Path, path: str | Path) -> Path:
     from reports import figures, records, table
 
     found = records.read(folder)
-    return _write(Path(path), figures.answer_on_white(found, table.build(found)))
+    return write_text(Path(path), figures.answer_on_white(found, table.build(found)))
 
 
-def _write(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
     """Whole or not at all."""
     from harness.foundation.errors import HarnessError
 

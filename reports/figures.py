@@ -12,7 +12,7 @@ import math
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -70,8 +70,55 @@ def answer_on_white(records: Records, table: Table) -> str:
     """The answer's figure as the text of an SVG file; without a finished run, an empty drawing."""
     with _style():
         picture = _answer(records, table)
-    if picture is None:
-        return '<svg xmlns="http://www.w3.org/2000/svg"/>\n'
+    return '<svg xmlns="http://www.w3.org/2000/svg"/>\n' if picture is None else _on_white(picture)
+
+
+def curves_on_white(
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    x: str,
+    y: str,
+    title: str,
+    emphasised: Sequence[str] = (),
+) -> str:
+    """Named curves of (x, y) on logarithmic axes as the text of an SVG file; names stand at the
+    curves' ends, the emphasised ones in colour."""
+    with _style():
+        figure, axes = _figure(8.4, 2.0 + 0.21 * len(curves))
+        colours = dict(zip(emphasised, COLOURS, strict=False))
+        for name, points in curves.items():
+            style = {"color": colours.get(name, GREY), "lw": 2.2 if name in colours else 0.9}
+            axes.plot(*zip(*points, strict=True), marker="o", ms=3, **style)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        ticks = sorted({at for points in curves.values() for at, _ in points})
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        _names_at_ends(axes, curves, colours)
+        said = ", ".join(f"{name} {points[-1][1]:.3g}" for name, points in curves.items())
+        return _on_white(_picture(figure, title, f"{title}; at the right end: {said}", ""))
+
+
+def _names_at_ends(axes, curves: Mapping, colours: Mapping[str, str]) -> None:
+    """The names beside the axes, in the order of the curves' ends, a thin line to each."""
+    order = sorted(curves, key=lambda name: curves[name][-1][1])
+    for place, name in enumerate(order):
+        axes.annotate(
+            name,
+            curves[name][-1],
+            xytext=(1.06, (place + 0.5) / len(order)),
+            textcoords=axes.transAxes,
+            va="center",
+            fontsize=9,
+            color=colours.get(name, INK),
+            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": GREY, "relpos": (0, 0.5)},
+            annotation_clip=False,
+        )
+
+
+def _on_white(picture: Picture) -> str:
     head, rest = picture.svg.split(">", 1)
     white = '<rect width="100%" height="100%" fill="white"/>'
     return f'{head} color="black">{white}{rest}\n'

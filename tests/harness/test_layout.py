@@ -23,7 +23,7 @@ VERBS = {
 
 
 def rank(module: str) -> int:
-    if module in VERBS:
+    if any(module == verb or module.startswith(verb + ".") for verb in VERBS):
         return ORDER.index("harness.cli")
     matches = [name for name in ORDER[:-1] if module == name or module.startswith(name + ".")]
     return ORDER.index(max(matches, key=len)) if matches else -1

@@ -1,21 +1,16 @@
-"""Measures what is meant to be fast, as ratios within one process: machines differ, ratios less.
-
-Repetitions of all candidates are interleaved, so that what else the machine does meets them alike.
-"""
+"""One training step of a cohort: members one at a time, stacked by hand, and by vmap."""
 
 from __future__ import annotations
 
 import contextlib
-import platform
-import statistics
-import time
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from harness.bench import interleaved, machine
 from harness.foundation.config import parse
 from harness.foundation.seeding import generator
 from harness.layers import initialise
@@ -28,16 +23,7 @@ from harness.training.stack import Stack
 REPETITIONS = 9
 
 
-class Timing(NamedTuple):
-    """Milliseconds a training step and member: median, and the middle half of repetitions."""
-
-    name: str
-    median_ms: float
-    low_ms: float
-    high_ms: float
-
-
-def cohort(members: int) -> dict[str, Any]:
+def measure(members: int) -> dict[str, Any]:
     """Forward and backward of a cohort: one member at a time, stacked by hand, and by vmap."""
     torch.set_num_threads(1)
     sections = {}
@@ -45,13 +31,7 @@ def cohort(members: int) -> dict[str, Any]:
         for mixer in ("attention", "orchid"):
             name = f"{mixer}, width {width}, length {length}, batch {batch}"
             sections[name] = _compare(_spec(mixer, width, length, batch), members)
-    return {
-        "members": members,
-        "threads": 1,
-        "machine": platform.machine(),
-        "torch": torch.__version__,
-        "sections": sections,
-    }
+    return {"members": members, **machine(), "sections": sections}
 
 
 def render(result: dict[str, Any]) -> str:
@@ -95,16 +75,10 @@ def _compare(spec: RunSpec, members: int) -> list[dict[str, Any]]:
         warnings.simplefilter("ignore")  # a kernel without a rule is looped over: slow, not wrong
         vmapped()  # raises where an own backward has no rule at all
         candidates["vmap"] = vmapped
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    for repetition in range(REPETITIONS + 2):
-        for name, step in candidates.items():
-            start = time.perf_counter()
-            step()
-            if repetition >= 2:  # the first two warm up
-                times[name].append((time.perf_counter() - start) / members * 1e3)
+    timings = interleaved(candidates, repetitions=REPETITIONS)
     return [
-        Timing(name, statistics.median(found), *statistics.quantiles(found, n=4)[::2])._asdict()
-        for name, found in times.items()
+        {"name": name, **{key: value / members for key, value in timing._asdict().items()}}
+        for name, timing in timings.items()
     ]
 
 

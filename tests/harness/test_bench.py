@@ -1,0 +1,53 @@
+"""The benchmarks: what they count and print, not how long anything takes."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from harness.bench import Timing, interleaved, mixers
+from harness.cli import main
+
+
+def test_candidates_take_turns():
+    calls = []
+    steps = {name: lambda name=name: calls.append(name) for name in "ab"}
+    timings = interleaved(steps, repetitions=3, warm_up=1)
+    assert calls == list("ab" * 4)
+    assert all(isinstance(found, Timing) for found in timings.values())
+    assert all(found.low_ms <= found.median_ms <= found.high_ms for found in timings.values())
+
+
+def test_peak_memory_is_what_is_held_at_once():
+    import torch
+
+    def step():
+        first = torch.ones(2**18)  # 1 MiB
+        second = first + 1
+        del first
+        return second * 2  # two of them at a time
+
+    assert mixers._peak_bytes(step) == pytest.approx(2 * 2**20, rel=1e-3)  # and a scalar or two
+
+
+def test_mixers_against_length(tmp_path):
+    words = ["bench", "mixers", "short_conv", "mlp_mixer", "--length", "16", "--length", "8"]
+    result = CliRunner().invoke(main, [*words, "--json", "--svg", str(tmp_path / "a.svg")])
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["rows"]
+    assert {(row["mixer"], row["length"]) for row in rows} == {
+        (mixer, length) for mixer in ("attention", "short_conv", "mlp_mixer") for length in (8, 16)
+    }
+    for row in rows:
+        assert row["median_ms"] > 0 and row["peak_mib"] > 0
+        if row["mixer"] == "attention":
+            assert row["ratio"] == row["memory_ratio"] == pytest.approx(1)
+    text = (tmp_path / "a.svg").read_text()
+    assert text.startswith("<svg") and "short_conv" in text
+    shown = mixers.render(json.loads(result.stdout)).splitlines()
+    assert sum("mlp_mixer" in line for line in shown) == 1
+
+
+def test_an_unknown_mixer_is_said():
+    result = CliRunner().invoke(main, ["bench", "mixers", "attenton"])
+    assert result.exit_code == 2 and "did you mean 'attention'" in result.stderr
