@@ -1,9 +1,10 @@
-"""Long convolution with a static implicit kernel: the sequence mixing of Hyena and CKConv alone.
+"""Long convolution with Hyena's implicit kernel, and nothing else.
 
     y = W_out (h0 * x + beta x),   h0: implicit kernel of `harness.mixers.orchid.static_kernel`
 
 Linear in x and without gates or input projection: the floor against which gating (Orchid with
-conditioning `static`) and data dependence are measured.
+conditioning `static`) and data dependence are measured. Relatives: `ckconv`, whose kernel network
+sees the position alone and has no window; `simple_long_conv`, whose taps are parameters.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from harness.foundation.config import FromRegistry
 from harness.layers import Linear, Recipe, normal, parameter
 from harness.mixers.base import Mixer, Regime, State, fft_flops, register
 from harness.mixers.orchid.global_convolution import Transform
-from harness.mixers.orchid.convolution import static_part
 from harness.mixers.orchid.static_kernel import STATIC_KERNELS, ImplicitKernel, StaticKernel
+from harness.mixers.padded_convolution import spectrum
 
 
 @register("long_conv")
@@ -25,7 +26,7 @@ class LongConv(Mixer):
     """causal: zero-padded to 2L, taps reach back only; otherwise circular over L positions."""
 
     summary: ClassVar[str] = "convolution with a static implicit kernel"
-    source: ClassVar[str] = "arXiv:2102.02611, arXiv:2302.10866"
+    source: ClassVar[str] = "arXiv:2302.10866"
 
     causal: bool = True
     kernel: Annotated[StaticKernel, FromRegistry(STATIC_KERNELS)] = ImplicitKernel()
@@ -64,5 +65,5 @@ class _LongConv(nn.Module):
         length = x.shape[-2]
         points = 2 * length if self.causal else length
         transform = Transform("dft", "backward", length, points)
-        kernel = static_part(self.kernel(length), self.skip, transform)
+        kernel = spectrum(self.kernel(length), self.skip, transform)
         return self.out_linear(transform.convolve(x, kernel)), state

@@ -35,16 +35,16 @@ Count = Annotated[int, Field(ge=1)]
 class S4D(Mixer):
     """Convolution with the kernels of diagonal state space models.
 
-    state: N, real numbers a channel; even. initialization: imaginary parts of the modes n = 0 ..
-    N/2 - 1: `linear` pi n (S4D-Lin, eq. 11), `inverse` (N / pi) (N / (2n + 1) - 1) (S4D-Inv,
-    eq. 10); the real part is -1/2. mode_sets: modes that exist, channel d has those of set
-    d mod mode_sets; null: every channel its own. bidirectional: a second kernel reads the
-    future. channels: kernels that read each input channel, the map across channels sees all.
+    state: N, real numbers a channel; even. initialization: imaginary parts of the modes n = 0 to
+    N/2 - 1: `linear` pi n (S4D-Lin), `inverse` (N / pi) (N / (2n + 1) - 1) (S4D-Inv); the real
+    part is -1/2. mode_sets: sets of modes that exist, channel d has set d mod mode_sets; null:
+    every channel its own. bidirectional: a second kernel reads the future. channels: kernels
+    that read each input channel, the map across channels sees all.
     output: `glu` is a map to 2D, then first half * sigma(second half).
     """
 
     summary: ClassVar[str] = "diagonal state space model as a convolution"
-    source: ClassVar[str] = "arXiv:2206.11893, sections 3 and 4"
+    source: ClassVar[str] = "arXiv:2206.11893, section 4"
 
     state: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     initialization: Literal["linear", "inverse"] = "inverse"
