@@ -128,7 +128,7 @@ def run(
     """
     folder = Path(out) if out is not None else default_folder(ablation)
     engine = engine or executors.make("auto")
-    about = {"executor": engine.name, **_source_state()}
+    about = {"executor": engine.name, **source_state()}
     with Ledger(folder) as ledger:
         _check_folder(ablation, ledger)
         _check_plugins(ablation, ledger)
@@ -227,7 +227,7 @@ def _fan_out(
     return emit
 
 
-def _source_state() -> dict[str, str]:
+def source_state() -> dict[str, str]:
     """The installed version, and the commit where the project runs from a checkout."""
     root = Path(__file__).parent.parent
     state = {}

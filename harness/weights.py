@@ -9,6 +9,7 @@ torch.load(path)["weights"] is a state dict.
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ def save(
         "run_id": spec.run_id,
         "spec": to_data(spec),
         "weights": dict(weights),
-        "provenance": dict(provenance),
+        "provenance": json.loads(json.dumps(dict(provenance))),  # torch's version is no string
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,9 @@ def load(path: str | Path) -> tuple[RunSpec, Model]:
             fix="orchid rerun RUN --save-weights writes it",
         ) from None
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise HarnessError(f"no file of weights: {error}", where=str(path)) from None
+        # torch's own text advises to trust the file
+        kind = type(error).__name__
+        raise HarnessError(f"no file of weights ({kind})", where=str(path)) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise HarnessError(
             f"no file of weights in format {FORMAT}",

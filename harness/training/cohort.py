@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
@@ -31,19 +32,29 @@ from harness.training.evaluation import (
 from harness.training.events import Diverged, Event, Finished, Measured, Started
 from harness.training.optimiser import AdamW, clip_, schedule_factor
 from harness.training.stack import Stack
+from harness.weights import member as member_weights
 from tasks.base import IGNORE, Batch
 
 Emit = Callable[[Event], None]
+TakeWeights = Callable[[RunSpec, dict[str, Tensor]], None]
 
 
-def train_cohort(specs: Sequence[RunSpec], emit: Emit, *, device: str = "cpu") -> None:
+def train_cohort(
+    specs: Sequence[RunSpec],
+    emit: Emit,
+    *,
+    device: str = "cpu",
+    take_weights: TakeWeights | None = None,
+) -> None:
     """Trains every run and emits its events.
 
+    take_weights: called with the state dict of each run that finishes (see `harness.weights`),
+    before its Finished.
     Raises HarnessError if the runs are not one cohort, and whatever training raises.
     """
     if len({spec.cohort_key for spec in specs}) != 1:
         raise HarnessError("runs of different shape cannot be trained as one cohort")
-    _Cohort(list(specs), emit, torch.device(device)).train()
+    _Cohort(list(specs), emit, torch.device(device), take_weights).train()
 
 
 @dataclass
@@ -76,8 +87,15 @@ class _Member:
 
 
 class _Cohort:
-    def __init__(self, specs: list[RunSpec], emit: Emit, device: torch.device):
+    def __init__(
+        self,
+        specs: list[RunSpec],
+        emit: Emit,
+        device: torch.device,
+        take_weights: TakeWeights | None = None,
+    ):
         self.spec, self.train_spec, self.emit, self.device = specs[0], specs[0].train, emit, device
+        self.take_weights = take_weights
         for spec in specs:
             emit(Started(spec.run_id))
         self.members = [_Member(spec, provenance=_provenance(specs, device)) for spec in specs]
@@ -175,6 +193,9 @@ class _Cohort:
             values |= {name: float(found[index]) for name, found in extra.items()}
             self.emit(Measured(member.run_id, step, "test", values))
             slices = breakdown(scores.predictions[index], data, batch)
+            if self.take_weights is not None:
+                weights = member_weights(self.stack.model, member.spec, index)
+                self.take_weights(member.spec, weights)
             self.emit(
                 Finished(
                     member.run_id,
