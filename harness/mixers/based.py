@@ -18,6 +18,7 @@ import math
 from typing import Annotated, ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -25,9 +26,10 @@ from harness.layers import Linear
 from harness.mixers import linear_attention
 from harness.mixers.base import Mixer, Regime, State, register
 from harness.mixers.heads import check_heads, merge_heads, split_heads
+from harness.mixers.recurrence import chunks
 
 FeatureMap = Literal["taylor", "cosformer", "pos_elu"]
-_CHUNK = 64  # positions: the features are many, so a state is worth more of them
+_CHUNK = 128  # positions: features are many, similarities within a chunk go without them
 
 
 @register("based")
@@ -87,10 +89,13 @@ class _Based(nn.Module):
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         config = self.config
         q, k, v = (split_heads(part(x), config.heads) for part in (self.q, self.k, self.v))
-        q, k = (features(part, config.feature_map) for part in (q, k))
-        y = linear_attention.attend(
-            q, k, v, causal=config.causal, normalize=True, eps=config.eps, chunk=_CHUNK
-        )
+        if config.causal and config.feature_map == "taylor":
+            y = causal_taylor(q, k, v, eps=config.eps)
+        else:
+            q, k = (features(part, config.feature_map) for part in (q, k))
+            y = linear_attention.attend(
+                q, k, v, causal=config.causal, normalize=True, eps=config.eps
+            )
         return self.out(merge_heads(y)), state
 
 
@@ -103,8 +108,37 @@ def features(x: Tensor, feature_map: FeatureMap) -> Tensor:
         angle = angles(x.shape[-2], x.dtype, x.device).unsqueeze(-1)
         return torch.cat([x * torch.sin(angle), x * torch.cos(angle)], -1)
     x = x * x.shape[-1] ** -0.25
-    squares = (x.unsqueeze(-1) * x.unsqueeze(-2)).flatten(-2) * math.sqrt(0.5)
-    return torch.cat([torch.ones_like(x[..., :1]), x, squares], -1)
+    return torch.cat([torch.ones_like(x[..., :1]), _first_and_second(x)], -1)
+
+
+def causal_taylor(q: Tensor, k: Tensor, v: Tensor, *, eps: float) -> Tensor:
+    """sum_{s<=t} S_ts v_s / (sum_{s<=t} S_ts + eps); q and k (..., L, f), v (..., L, V).
+
+    Inside a chunk S is formed from a; features serve for what lies in the chunks before. There
+    the constant one's part is a sum of values alone, which leaves f + f^2 features.
+    """
+    length, values = v.shape[-2:]
+    chunk = min(_CHUNK, length + -length % 4)
+    scale = q.shape[-1] ** -0.25
+    q, k = chunks(q * scale, chunk), chunks(k * scale, chunk)
+    v = chunks(F.pad(v, (0, 1), value=1.0), chunk)
+    a = q @ k.mT
+    y = (1 + a + 0.5 * a.square()).tril() @ v
+    if y.shape[-3] > 1:
+        first, later = y[..., :1, :, :], y[..., 1:, :, :]
+        v = v[..., :-1, :, :]
+        sums = v.sum(-2, keepdim=True).cumsum(-3)
+        states = (_first_and_second(k[..., :-1, :, :]).mT @ v).cumsum(-3)
+        later = later + sums + _first_and_second(q[..., 1:, :, :]) @ states
+        y = torch.cat([first, later], -3)
+    y = y.flatten(-3, -2)[..., :length, :]
+    return y[..., :values] / (y[..., values : values + 1] + eps)
+
+
+def _first_and_second(x: Tensor) -> Tensor:
+    """(..., f) -> (..., f + f^2): x and its products of two channels, these over sqrt(2)."""
+    products = (x.unsqueeze(-1) * (x * math.sqrt(0.5)).unsqueeze(-2)).flatten(-2)
+    return torch.cat([x, products], -1)
 
 
 def angles(length: int, dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -97,17 +97,16 @@ def attend(
     causal: bool,
     normalize: bool,
     eps: float = 1e-10,
-    chunk: int = 32,
 ) -> Tensor:
     """sum_s (q_t.k_s) v_s, divided by (sum_s q_t.k_s + eps) if normalised; s <= t if causal.
 
     q and k are features (..., L, K), v (..., L, V); the sum of weights is the sum over a value
-    that is always one. chunk: positions in one product of matrices.
+    that is always one.
     """
     values = v.shape[-1]
     if normalize:
         v = F.pad(v, (0, 1), value=1.0)
-    y = linear_recurrence(q, k, v, chunk=chunk).outputs if causal else _over_all(q, k, v)
+    y = linear_recurrence(q, k, v).outputs if causal else _over_all(q, k, v)
     if normalize:
         return y[..., :values] / (y[..., values : values + 1] + eps)
     return y[..., :values]

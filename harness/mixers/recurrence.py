@@ -41,17 +41,15 @@ def linear_recurrence(
     v: Tensor,
     log_decay: Tensor | None = None,
     state: Tensor | None = None,
-    *,
-    chunk: int = _CHUNK,
 ) -> Recurrence:
     """S_t = diag(a_t) S_{t-1} + k_t v_t^T, o_t = S_t^T q_t.
 
     q and k (..., L, K), v (..., L, V), log a (..., L, 1) or by channel (..., L, K), none for a = 1;
-    state (..., K, V): what precedes, or nothing. chunk: a power of two, at least four.
+    state (..., K, V): what precedes, or nothing.
     """
     length, keys, values = q.shape[-2], q.shape[-1], v.shape[-1]
-    chunk = _fitting(chunk, length)
-    q, k, v = (_chunks(x, chunk) for x in (q, k, v))
+    chunk = _chunk(length)
+    q, k, v = (chunks(x, chunk) for x in (q, k, v))
     last = None if state is None else F.pad(state, (0, -values % 4, 0, -keys % 4))
     if log_decay is None:
         scores = (q @ k.mT).tril()
@@ -61,7 +59,7 @@ def linear_recurrence(
             states = states + last.unsqueeze(-3)
     else:
         by_channel = log_decay.shape[-1] > 1
-        log_decay = _chunks(log_decay, chunk, fill=by_channel)
+        log_decay = chunks(log_decay, chunk, fill=by_channel)
         if by_channel:
             scores = _decayed_scores(q, k, log_decay)
         else:
@@ -85,8 +83,6 @@ def delta_rule(
     beta: Tensor,
     log_decay: Tensor | None = None,
     state: Tensor | None = None,
-    *,
-    chunk: int = _CHUNK,
 ) -> Recurrence:
     """S' = a_t S_{t-1};  S_t = S' + beta_t k_t (v_t - S'^T k_t)^T;  o_t = S_t^T q_t.
 
@@ -98,12 +94,12 @@ def delta_rule(
     solved for v and for k before S is known (WY form; arXiv 2406.06484 eq. 10, 2412.06464 eq. 8).
     """
     length, keys, values = q.shape[-2], q.shape[-1], v.shape[-1]
-    chunk = _fitting(chunk, length)
-    q, k, v = (_chunks(x, chunk) for x in (q, k, v))
-    beta = _chunks(beta.unsqueeze(-1), chunk, fill=False)
+    chunk = _chunk(length)
+    q, k, v = (chunks(x, chunk) for x in (q, k, v))
+    beta = chunks(beta.unsqueeze(-1), chunk, fill=False)
     products, scores, k_start, k_end = k @ k.mT, q @ k.mT, k, k
     if log_decay is not None:
-        log_decay = _chunks(log_decay.unsqueeze(-1), chunk, fill=False)
+        log_decay = chunks(log_decay.unsqueeze(-1), chunk, fill=False)
         spanned = _spanned(log_decay).squeeze(-1)
         products, scores = products * spanned, scores * spanned
         since_start = torch.exp(log_decay.cumsum(-2))
@@ -218,14 +214,15 @@ def _sum_after(log_decay: Tensor) -> Tensor:
     return following.flip(-2).cumsum(-2).flip(-2)
 
 
-def _fitting(chunk: int, length: int) -> int:
-    """The chunk, or the least power of two from _BLOCK on that holds a shorter sequence."""
+def _chunk(length: int) -> int:
+    """_CHUNK, or the least power of two from _BLOCK on that holds a shorter sequence."""
+    chunk = _CHUNK
     while chunk > _BLOCK and chunk // 2 >= length:
         chunk //= 2
     return chunk
 
 
-def _chunks(x: Tensor, chunk: int, *, fill: bool = True) -> Tensor:
+def chunks(x: Tensor, chunk: int, *, fill: bool = True) -> Tensor:
     """(..., L, K) -> (..., N, C, K), with zeros at the end; fill: K to a multiple of four."""
     x = F.pad(x, (0, -x.shape[-1] % 4 if fill else 0, 0, -x.shape[-2] % chunk))
     return x.unflatten(-2, (-1, chunk))

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from harness import mixers
+from harness.mixers.based import causal_taylor, features
+from harness.mixers.linear_attention import attend
 
 WIDTH = 8
 
@@ -51,6 +53,15 @@ def test_it_is_the_sum_over_pairs(feature_map, heads, length, causal):
         y[:, t] = total / (weights + 1e-12)
     expected = layer.out(y.flatten(-2))
     torch.testing.assert_close(layer(x, None)[0], expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("length", [127, 128, 129, 300])
+def test_similarities_within_a_chunk_and_features_beyond_are_one_function(length):
+    q, k, v = (noise(2, length, size, seed=i) for i, size in enumerate((3, 3, 5)))
+    ours = causal_taylor(q, k, v, eps=1e-12)
+    q, k = features(q, "taylor"), features(k, "taylor")
+    theirs = attend(q, k, v, causal=True, normalize=True, eps=1e-12)
+    torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
 
 
 def test_state_size_counts_the_features():

@@ -48,11 +48,9 @@ def _retention(x: Inputs, normalize: bool) -> Results:
 
 
 def _based(x: Inputs, normalize: bool) -> Results:
-    """Our features bring the factor of 1 / sqrt(K) themselves."""
-    q, k = based.features(x["q"] * x["q"].shape[-1] ** 0.5, "taylor"), x["k"]
-    k = based.features(k, "taylor")
-    options = {"causal": True, "normalize": True, "eps": BASED_EPS}
-    return linear_attention.attend(q, k, x["v"], **options), None
+    """Ours brings the factor of 1 / sqrt(K) itself."""
+    q = x["q"] * x["q"].shape[-1] ** 0.5
+    return based.causal_taylor(q, x["k"], x["v"], eps=BASED_EPS), None
 
 
 def _hgrn(x: Inputs, normalize: bool) -> Results:
