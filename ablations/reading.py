@@ -5,6 +5,7 @@
     variants                  arms beside the grid; `cross: [factor]` crosses one with factors
     nuisance                  what is tuned for each arm and never compared
     seeds                     how many, for choosing nuisances and for the answer
+    match                     what makes the arms equal in size; see `ablations.match`
     scales                    named overrides of any of the above
 
 A dotted key sets one field; a mapping replaces a subtree. Every mistake in the file is reported
@@ -21,19 +22,21 @@ from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
 from ablations import dotted
-from ablations.ablation import Ablation, Arm, Seeds
+from ablations.ablation import Ablation, Arm, Seeds, with_nuisance
 from ablations.ledger import read_meta
+from ablations.match import WORDS, Match, number_at, solve
 from harness.foundation import yaml
 from harness.foundation.config import Path, identity, parse
 from harness.foundation.errors import HarnessError, Problem, did_you_mean
 from harness.foundation.seeding import short_hash
+from harness.kernels import without_effect
 from harness.spec import RunSpec
 
 LIBRARY = FilePath(__file__).parent / "library"
 SCALES = ("smoke", "laptop", "paper")
 KEYS = (
     "name", "question", "source", "base", "factors", "variants", "exclude", "nuisance", "seeds",
-    "metric", "baseline", "scales",
+    "metric", "baseline", "match", "scales",
 )  # fmt: skip
 ROOTS = tuple(key for key in RunSpec.model_fields if key not in ("seed", "purpose"))
 
@@ -44,6 +47,23 @@ class Setting(NamedTuple):
     path: Path
     value: Any
     origin: Path
+
+    def sets(self, path: Path) -> bool:
+        """Whether it gives the field at the path a value, by itself or within a mapping."""
+        value, rest = self.value, path[len(self.path) :]
+        for part in rest:
+            if not isinstance(value, Mapping) or part not in value:
+                return False
+            value = value[part]
+        return dotted.related(self.path, path)
+
+
+class Draft(NamedTuple):
+    """An arm before it is matched. base, own: the settings it is made of; later layers prevail."""
+
+    arm: Arm
+    base: list[list[Setting]]
+    own: list[list[Setting]]
 
 
 def library() -> dict[str, FilePath]:
@@ -109,7 +129,12 @@ class _Reader:
         base = self._base()
         factors = self._factors()
         nuisances = self._nuisances()
-        arms = self._arms(base, factors, nuisances)
+        drafts = self._drafts(base, factors, nuisances)
+        match = self._match()
+        if match is not None and not self.problems:
+            match, drafts = self._matched(match, drafts, nuisances)
+        arms = [draft.arm for draft in drafts]
+        self._check_distinct(arms)
         if len(nuisances) > 1 and seeds.selection == 0:
             self._problem(("seeds",), "nuisances are to be chosen, but seeds.selection is 0")
         baseline = self.top.get("baseline")
@@ -136,6 +161,7 @@ class _Reader:
             text=self.text,
             file=self.document.file,
             overrides=self.overrides,
+            match=match,
         )
 
     # -- the parts of the file ------------------------------------------------------------------
@@ -297,7 +323,7 @@ class _Reader:
 
     # -- expansion ------------------------------------------------------------------------------
 
-    def _arms(self, base, factors, nuisances) -> list[Arm]:
+    def _drafts(self, base, factors, nuisances) -> list[Draft]:
         excluded = self._exclusions(factors)
         combinations = []
         for labels in itertools.product(*factors.values()) if factors else []:
@@ -310,8 +336,7 @@ class _Reader:
         combinations += self._variants(factors)
         if not combinations:
             combinations = [(self.top.get("name", ""), {}, [])]
-        arms: list[Arm] = []
-        by_id: dict[str, str] = {}
+        drafts = []
         tuned = [dotted.path(key) for key in nuisances[0]] if nuisances else []
         for label, levels, layers in combinations:
             for setting in itertools.chain(*layers):
@@ -323,37 +348,135 @@ class _Reader:
                         "remove it here, or from nuisance",
                     )
             arm = self._arm(label, levels, [*base, *layers], nuisances)
-            if arm is None:
-                continue
-            if not label or label in [other.label for other in arms]:
+            if arm is not None:
+                drafts.append(Draft(arm, base, layers))
+        return drafts
+
+    def _check_distinct(self, arms: list[Arm]) -> None:
+        labels: set[str] = set()
+        by_id: dict[str, str] = {}
+        for arm in arms:
+            if not arm.label or arm.label in labels:
                 self._problem(
-                    ("variants", label) if "variant" in levels else ("factors",),
-                    f"two arms are called {label!r}" if label else "an arm has no name",
+                    ("variants", arm.label) if "variant" in arm.levels else ("factors",),
+                    f"two arms are called {arm.label!r}" if arm.label else "an arm has no name",
                     "rename the variant, or name the levels",
                 )
             if arm.condition_id in by_id:
                 self._problem(
-                    ("factors",) if levels else ("variants", label),
-                    f"the arms {by_id[arm.condition_id]!r} and {label!r} are the same: "
+                    ("factors",) if arm.levels else ("variants", arm.label),
+                    f"the arms {by_id[arm.condition_id]!r} and {arm.label!r} are the same: "
                     "what differs between them has no effect",
                     "remove one, or exclude it",
                 )
-            by_id[arm.condition_id] = label
-            arms.append(arm)
-        return arms
+            labels.add(arm.label)
+            by_id[arm.condition_id] = arm.label
+        if not self.problems:
+            for field, message, fix in without_effect([arm.spec for arm in arms]):
+                self._problem(("base", "train", field), message, fix)
+
+    # -- matching -------------------------------------------------------------------------------
+
+    def _match(self) -> Match | None:
+        given = self.top.get("match")
+        if given is None:
+            return None
+        try:
+            match = parse(Match, given, where=self._where, path=("match",))
+        except HarnessError as error:
+            self.problems += error.problems
+            return None
+        path = dotted.path(match.by)
+        if path[0] != "model" or any(isinstance(part, int) for part in path):
+            self._problem(
+                ("match", "by"),
+                f"{match.by!r} is no number of the model",
+                "model.channel_mixer.ratio or model.width, say",
+            )
+        return match
+
+    def _matched(
+        self, match: Match, drafts: list[Draft], nuisances: list[dict]
+    ) -> tuple[Match, list[Draft]]:
+        """The arms with the value of `by` that brings each nearest to the arm `to`."""
+        self._check_matching(match, drafts, nuisances)
+        if self.problems:
+            return match, drafts
+        sizes = {draft.arm.label: match.measure(draft.arm.spec) for draft in drafts}
+        wanted = match.to if match.to is not None else self.top.get("baseline")
+        to = max(sizes, key=sizes.get) if wanted is None else _label(wanted)
+        if to not in sizes:
+            place = ("match", "to") if match.to is not None else ("baseline",)
+            self._problem(place, f"no arm is called {to!r}", did_you_mean(to, sizes))
+            return match, drafts
+        match = match.model_copy(update={"to": to})
+        out = [
+            draft if draft.arm.label == to else self._solved(match, draft, sizes[to], nuisances)
+            for draft in drafts
+        ]
+        return match, out
+
+    def _check_matching(self, match: Match, drafts: list[Draft], nuisances: list[dict]) -> None:
+        """Base alone sets what is solved for, and what is tuned leaves the size as it is."""
+        path = dotted.path(match.by)
+        settings = [s for draft in drafts for s in itertools.chain(*draft.own)]
+        if nuisances:
+            settings += self._tuned(nuisances[0])
+        for origin in dict.fromkeys(s.origin for s in settings if s.sets(path)):
+            self._problem(origin, f"match solves for {match.by}", "set it in base alone")
+        for draft in drafts:
+            spec = draft.arm.spec
+            if number_at(spec, path) is None:
+                self._problem(
+                    ("match", "by"),
+                    f"{match.by} is no number in the arm {draft.arm.label!r}",
+                    "name a field that is a number in every arm",
+                )
+            tuned = [with_nuisance(spec, nuisance) for nuisance in nuisances]
+            shapes = {other.cohort_key: other for other in [spec, *tuned]}
+            if len({match.measure(other) for other in shapes.values()}) > 1:
+                self._problem(
+                    ("match",),
+                    f"the nuisances change the {WORDS[match.what]} of the arm {draft.arm.label!r}",
+                    "tune what leaves the size as it is, or do not match",
+                )
+
+    def _solved(self, match: Match, draft: Draft, goal: float, nuisances: list[dict]) -> Draft:
+        arm, path = draft.arm, dotted.path(match.by)
+        tuned = self._tuned(nuisances[0]) if nuisances else []
+
+        def layers(value: int | float) -> list[list[Setting]]:
+            return [*draft.base, *draft.own, [Setting(path, value, ("match", "by"))]]
+
+        def measure(value: int | float) -> float | None:
+            try:
+                return match.measure(self._spec([*layers(value), tuned]))
+            except HarnessError:
+                return None  # heads that do not divide a width, say
+
+        nearest, low, high = solve(measure, number_at(arm.spec, path), goal)
+        if not match.agrees(nearest.got, goal):
+            self._problem(
+                ("match",),
+                f"the arm {arm.label!r} cannot be matched to {match.to!r}, which has {goal:,.0f} "
+                f"{WORDS[match.what]}: {match.by} from {low.value:g} to {high.value:g} gives "
+                f"{low.got:,.0f} to {high.got:,.0f}, the nearest {nearest.got:,.0f} "
+                f"at {nearest.value:g}",
+                f"a tolerance above {match.tolerance:g}, another arm or another field",
+            )
+            return draft
+        solved = self._arm(arm.label, arm.levels, layers(nearest.value), nuisances)
+        return draft if solved is None else draft._replace(arm=solved)
+
+    # -- specifications -------------------------------------------------------------------------
+
+    def _tuned(self, nuisance: Mapping[str, Any]) -> list[Setting]:
+        return [_setting(key, value, ("nuisance", key)) for key, value in nuisance.items()]
 
     def _arm(self, label, levels, layers, nuisances) -> Arm | None:
-        first = []
-        if nuisances:
-            first = [_setting(key, value, ("nuisance", key)) for key, value in nuisances[0].items()]
-        specs = []
+        settings = [self._tuned(nuisance) for nuisance in nuisances or [{}]]
         try:
-            for nuisance in nuisances or [{}]:
-                tuned = [
-                    setting._replace(value=value)
-                    for setting, value in zip(first, nuisance.values(), strict=False)
-                ]
-                specs.append(self._spec([*layers, tuned]))
+            specs = [self._spec([*layers, tuned]) for tuned in settings]
         except HarnessError as error:
             # Where something else is wrong, what is missing may be missing because of it.
             broken = bool(self.problems)
@@ -362,7 +485,7 @@ class _Reader:
             ]
             return None
         hashed = identity(specs[0])
-        for setting in first:
+        for setting in settings[0]:
             dotted.remove(hashed, setting.path)
         return Arm(label, levels, specs[0], short_hash(hashed))
 

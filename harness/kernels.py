@@ -13,7 +13,7 @@ F bins, D kernels (channels, or heads).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -23,9 +23,10 @@ from torch import Tensor, nn
 
 from harness.mixers.orchid.convolution import GlobalConvolution
 from harness.mixers.orchid.global_convolution import Transform
-from harness.mixers.orchid.intervention import Use, uses
+from harness.mixers.orchid.intervention import Use, applies, uses
 from harness.mixers.orchid.static_kernel import ImplicitFilter
 from harness.model import Model
+from harness.spec import RunSpec
 
 ENERGY = 0.95  # of a kernel, within its effective length
 
@@ -79,6 +80,28 @@ def convolutions(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return out
 
 
+def without_effect(specs: Sequence[RunSpec]) -> Iterator[tuple[str, str, str]]:
+    """What these runs are to measure of their kernels and none of them can: (field of train,
+    message, fix). A run that has no such kernel among others that do is measured as it is."""
+    for intervention in dict.fromkeys(i for spec in specs for i in spec.train.interventions):
+        asking = [spec for spec in specs if intervention in spec.train.interventions]
+        if not any(applies(intervention, _without_memory(spec)) for spec in asking):
+            yield (
+                "interventions",
+                f"nothing for the intervention {intervention.name!r} to act on: no model has a "
+                f"kernel of the input{'' if intervention.suits('dct') else ' in taps'}",
+                "remove it, or have an arm with mixer orchid, conditioning other than static"
+                f"{'' if intervention.suits('dct') else ' and transform dft'}",
+            )
+    asking = [spec for spec in specs if spec.train.effective_kernel_length]
+    if asking and not any(convolutions(_without_memory(spec)) for spec in asking):
+        yield (
+            "effective_kernel_length",
+            "no model has a convolution kernel whose length could be measured",
+            "remove it, or have an arm with mixer orchid or long_conv",
+        )
+
+
 def effective_length(taps: np.ndarray, *, causal: bool, energy: float = ENERGY) -> np.ndarray:
     """Smallest K that holds this share of the energy (sum of squares): (..., n, D) -> (..., D).
 
@@ -109,6 +132,11 @@ def _inside(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
         else:
             inner = f"{path} {name}".strip()
         yield from _inside(child, inner)
+
+
+def _without_memory(spec: RunSpec) -> Model:
+    with torch.device("meta"):
+        return Model(spec)
 
 
 def _kernel(place: str, layer: GlobalConvolution, length: int, use: Use | None) -> Kernel:

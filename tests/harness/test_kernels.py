@@ -102,6 +102,12 @@ def test_what_other_mixers_have():
     assert (first.place, second.place) == ("layer 1", "layer 2")
     assert first.h is None
     assert first.h0.shape == (1, LENGTH, 8)
+    shared = model_of("orchid", model__share=[[0, 1]])
+    places = [kernel.place for kernel in kernels(shared, tokens())]
+    assert places == ["layer 1", "layer 2"]
+    first, second = kernels(shared, tokens())
+    np.testing.assert_array_equal(first.h0, second.h0)
+    assert not np.allclose(first.h, second.h), "one network, another input"
 
 
 def test_without_a_stack_there_is_no_leading_dimension():
