@@ -15,7 +15,6 @@ import math
 from typing import Annotated, ClassVar
 
 import numpy as np
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -31,6 +30,7 @@ from harness.layers import (
 from harness.mixers import diagonal_ssm
 from harness.mixers.base import Mixer, Regime, State, register
 from harness.mixers.diagonal_ssm import Discretization
+from harness.mixers.orchid.global_convolution import Transform
 from harness.mixers.padded_convolution import causal, flops_per_token
 from harness.mixers.s4d import initial_frequencies
 
@@ -109,9 +109,11 @@ class _Shift(nn.Module):
         self.output_map = parameter((width, num), Recipe(uniform(1 / math.sqrt(num))))
 
     def forward(self, length: int) -> Tensor:
+        """The correlation of B and C, as a product of spectra over 2N points."""
         num = self.input_map.shape[-1]
-        shifted = F.pad(self.output_map, (0, num - 1)).unfold(-1, num, 1)  # (..., D, t, j)
-        return (self.input_map.unsqueeze(-2) * shifted).sum(-1).mT[..., :length, :]
+        transform = Transform("dft", "backward", num, 2 * num)
+        b, c = (transform.spectrum(rows.mT) for rows in (self.input_map, self.output_map))
+        return transform.signal(transform.correlate(b, c))[..., :length, :]
 
 
 class _Diagonal(nn.Module):
