@@ -80,14 +80,13 @@ def show(task: str, overrides: tuple[str, ...], plugins: tuple[str, ...], seed: 
 @SET
 @PLUGIN
 def validate(name: str, scale: str, overrides: tuple[str, ...], plugins: tuple[str, ...]) -> None:
-    """Checks an ablation, and the tasks in it, without training."""
+    """Checks an ablation, its tasks and the mixers of plug-ins, without training."""
     import ablations
     from harness.cost import cost
-    from tasks.check import check_tasks
 
     _load_plugins(plugins)
     ablation = ablations.load(name, scale=scale, overrides=overrides)
-    check_tasks(arm.spec.task for arm in ablation.arms)
+    _check(ablation)
     for arm in ablation.arms:
         cost(arm.spec)  # builds every model, without memory
     click.echo(f"{ablation.name} ({ablation.scale}): {len(ablation.arms)} arms, no mistakes")
@@ -131,11 +130,10 @@ def run(name, scale, out, overrides, plugins, executor, workers, device, per_gpu
     from ablations import executors, runner
     from harness.progress import Progress
     from reports.tensorboard import TensorBoard
-    from tasks.check import check_tasks
 
     _load_plugins(plugins)
     ablation = ablations.load(name, scale=scale, overrides=overrides)
-    check_tasks(arm.spec.task for arm in ablation.arms)
+    _check(ablation)
     engine = executors.make(
         executor,
         workers=workers,
@@ -282,14 +280,14 @@ def bench_mixers(names, lengths, svg: Path | None, plugins, as_json: bool) -> No
 
 
 @main.command()
-@click.argument("kind", type=click.Choice(["task"]))
+@click.argument("kind", type=click.Choice(["task", "mixer"]))
 @click.argument("name")
 @click.option("--into", type=click.Path(path_type=Path), default=Path("."), help="folder [.]")
 def new(kind: str, name: str, into: Path) -> None:
-    """Writes a new task and its test, which already pass."""
-    from harness.scaffold import write_task
+    """Writes a new task or mixer and its test, which already passes."""
+    from harness.scaffold import write
 
-    for path in write_task(name, into):
+    for path in write(kind, name, into):
         click.echo(path)
 
 
@@ -297,6 +295,20 @@ def _load_plugins(files: tuple[str, ...]) -> None:
     from harness.foundation.plugins import load_plugins
 
     load_plugins(files)
+
+
+def _check(ablation) -> None:
+    """Tries the tasks, and the mixers of plug-ins, on a few examples."""
+    from harness.mixers.check import check_plugins
+    from tasks.check import check_tasks
+
+    specs = [arm.spec for arm in ablation.arms]
+    check_tasks(spec.task for spec in specs)
+    check_plugins(
+        (layer.mixer, layer.width, spec.sequence_length)
+        for spec in specs
+        for layer in spec.model.layer_list
+    )
 
 
 def _folder_of(name: str, out: Path | None, ablation) -> Path:

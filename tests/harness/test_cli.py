@@ -76,24 +76,47 @@ def test_from_yaml_to_answer(orchid, tmp_path):
     assert plan["runs"]["cached"] == 4
 
 
-def test_a_new_task_passes_its_own_test_and_trains(orchid, tmp_path):
-    written = orchid("new", "task", "first_token").stdout.split()
-    assert written == ["first_token.py", "test_first_token.py"]
+@pytest.mark.parametrize(
+    ("kind", "name", "replaced", "taken"),
+    [
+        (
+            "task",
+            "first_token",
+            "{name: associative_recall, vocab_size: 10, length: 8}",
+            "listops",
+        ),
+        ("mixer", "running_mean", "{name: long_conv}", "attention"),
+    ],
+)
+def test_what_new_writes_passes_its_own_test_and_trains(
+    orchid, tmp_path, kind, name, replaced, taken
+):
+    file = f"{name}.py"
+    assert orchid("new", kind, name).stdout.split() == [file, f"test_{file}"]
     tested = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_first_token.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"test_{file}"],
         capture_output=True,
         text=True,
     )
     assert tested.returncode == 0, tested.stdout
-    (tmp_path / "own.yaml").write_text(
-        changed(("{name: associative_recall, vocab_size: 10, length: 8}", "first_token"))
-    )
+    (tmp_path / "own.yaml").write_text(changed((replaced, name)))
     orchid("validate", "own.yaml", code=2)
-    orchid("run", "own.yaml", "--plugin", "first_token.py", "--workers", "1", "--device", "cpu")
+    orchid("run", "own.yaml", "--plugin", file, "--workers", "1", "--device", "cpu")
     assert json.loads(orchid("status", "own.yaml", "--json").stdout)["finished"] == 4
-    orchid("new", "task", "first_token", code=2)
-    for name in ("../x", "class", "numpy", "listops"):
-        orchid("new", "task", name, code=2)
+    orchid("new", kind, name, code=2)
+    for other in ("../x", "class", "numpy", taken):
+        orchid("new", kind, other, code=2)
+
+
+def test_a_mixer_that_looks_ahead_and_says_causal_is_refused_before_training(orchid, tmp_path):
+    orchid("new", "mixer", "running_mean")
+    text = (tmp_path / "running_mean.py").read_text()
+    (tmp_path / "running_mean.py").write_text(text.replace(".cumsum(-2)", ".flip(-2).cumsum(-2)"))
+    (tmp_path / "own.yaml").write_text(changed(("{name: long_conv}", "running_mean")))
+    for verb in ("validate", "run"):
+        result = orchid(verb, "own.yaml", "--plugin", "running_mean.py", code=2)
+        assert "says that it is causal, but output" in result.stderr
+    assert not Path("runs").exists()
 
 
 def test_a_failed_run_gives_exit_code_1(orchid, tmp_path):
