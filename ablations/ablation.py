@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import Field
 
 from ablations import dotted
+from ablations.match import Match
 from harness.foundation.config import Config, parse, to_data
 from harness.foundation.seeding import short_hash
 from harness.spec import Purpose, RunSpec
@@ -55,7 +56,8 @@ class Run(NamedTuple):
 class Ablation:
     """A checked ablation at one scale; `ablations.load` makes one.
 
-    text, file: the YAML it came from. overrides: `--set` as given.
+    text, file: the YAML it came from. overrides: `--set` as given. match: how the arms were made
+    equal in size; its `to` names an arm.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Ablation:
     text: str
     file: str
     overrides: tuple[str, ...] = ()
+    match: Match | None = None
 
     @cached_property
     def grid_id(self) -> str:

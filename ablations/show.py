@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ablations import dotted
 from ablations.ablation import Ablation
 from ablations.executors.local import usable_cpus
+from ablations.match import WORDS, number_at
 from ablations.runner import Plan
 from harness.cost import cost, training_flops
 
@@ -32,9 +34,31 @@ def plan_data(ablation: Ablation, plan: Plan, folder: Path) -> dict[str, Any]:
             }
             for arm in ablation.arms
         ],
+        "match": match_data(ablation),
         "seeds": ablation.seeds.model_dump(),
         "nuisances": ablation.nuisances if ablation.needs_selection else [],
     }
+
+
+def match_data(ablation: Ablation) -> dict[str, Any] | None:
+    """What was matched, by what, to which arm, and the value that each arm has now."""
+    if ablation.match is None:
+        return None
+    path = dotted.path(ablation.match.by)
+    values = {arm.label: number_at(arm.spec, path) for arm in ablation.arms}
+    return {**ablation.match.model_dump(), "values": values}
+
+
+def render_match(data: dict[str, Any] | None) -> list[str]:
+    """The lines that say so; none where nothing was matched."""
+    if data is None:
+        return []
+    width = max(map(len, data["values"]))
+    return [
+        f"matched to {data['to']}, {WORDS[data['what']]} within {data['tolerance']:.3g}, "
+        f"by {data['by']}:",
+        *(f"  {label:<{width}}  {value:g}" for label, value in data["values"].items()),
+    ]
 
 
 def render_plan(data: dict[str, Any]) -> str:
@@ -50,6 +74,7 @@ def render_plan(data: dict[str, Any]) -> str:
             for arm in data["arms"]
         ),
         "",
+        *((*matched, "") if (matched := render_match(data["match"])) else ()),
         f"runs: {runs['new']} new, {runs['cached']} cached, {runs['failed']} failed (tried again), "
         f"{runs['to_be_chosen']} to be chosen",
         f"cohorts: {data['cohorts']}, about {duration(data['estimate_s'])} on {data['workers']} "
