@@ -209,7 +209,8 @@ class _Cohort:
 
     def _after_training(self, data: Examples) -> dict[str, np.ndarray]:
         """What a run measures of its trained kernels, where it has such: metric -> (S,)."""
-        model, size, out = self.stack.model, self.train_spec.batch_size, {}
+        model, out = self.stack.model, {}
+        size = 4 * self.train_spec.batch_size  # without gradients there is room for more
         for intervention in self.train_spec.interventions:
             if applies(intervention, model):
                 scores = evaluate_under(intervention, model, len(self.members), data, size)
