@@ -14,10 +14,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ablations import executors, selection
+from ablations import dotted, executors, selection
 from ablations.ablation import Ablation, Arm, Run
 from ablations.executors import Executor
 from ablations.ledger import FILE, Ledger, open_for_reading
+from ablations.match import WORDS, Match, number_at
 from ablations.plan import Cohort, cohorts
 from harness.cost import cost
 from harness.foundation.config import to_data
@@ -132,7 +133,7 @@ def run(
     with Ledger(folder) as ledger:
         _check_folder(ablation, ledger)
         _check_plugins(ablation, ledger)
-        facts = {arm.condition_id: arm_facts(arm) for arm in ablation.arms}
+        facts = {arm.condition_id: arm_facts(arm, ablation.match) for arm in ablation.arms}
         try:
             with engine:
                 for stage in STAGES:
@@ -156,9 +157,14 @@ def run(
     return Summary(folder, dict(counts))
 
 
-def arm_facts(arm: Arm) -> dict[str, Any]:
+def arm_facts(arm: Arm, match: Match | None = None) -> dict[str, Any]:
     """What a report shows of an arm besides its results: cost, regime, the numbers to beat."""
+    matched = None
+    if match is not None:
+        value = number_at(arm.spec, dotted.path(match.by))
+        matched = {**match.model_dump(), "what": WORDS[match.what], "value": value}
     return {
+        "matched": matched,
         **cost(arm.spec)._asdict(),
         "regime": arm.spec.regime,
         "loss": arm.spec.train.loss,

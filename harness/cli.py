@@ -82,6 +82,7 @@ def show(task: str, overrides: tuple[str, ...], plugins: tuple[str, ...], seed: 
 def validate(name: str, scale: str, overrides: tuple[str, ...], plugins: tuple[str, ...]) -> None:
     """Checks an ablation, its tasks and the mixers of plug-ins, without training."""
     import ablations
+    from ablations.show import match_data, render_match
     from harness.cost import cost
 
     _load_plugins(plugins)
@@ -90,6 +91,8 @@ def validate(name: str, scale: str, overrides: tuple[str, ...], plugins: tuple[s
     for arm in ablation.arms:
         cost(arm.spec)  # builds every model, without memory
     click.echo(f"{ablation.name} ({ablation.scale}): {len(ablation.arms)} arms, no mistakes")
+    for line in render_match(match_data(ablation)):
+        click.echo(line)
 
 
 @main.command()

@@ -223,6 +223,15 @@ def _fairness(records: Records, table: Table) -> Iterator[Remark]:
             f"{min(sizes):,} to {max(sizes):,} parameters outside embedding and readout.",
             is_warning=False,
         )
+    matched = [(arm, arm.facts["matched"]) for arm in records.arms if arm.facts.get("matched")]
+    if matched:
+        match = matched[0][1]
+        values = ", ".join(f"{plain(arm.label)} {part['value']:g}" for arm, part in matched)
+        yield Remark(
+            f"Arms are matched to {plain(match['to'])} in {match['what']}, within "
+            f"{match['tolerance']:g} of it, by {match['by']}: {values}.",
+            is_warning=False,
+        )
     if any(arm.spec.get("train", {}).get("stop_when_solved") for arm in records.arms):
         yield Remark(
             "Runs stop when solved, which pins accuracy near the threshold: "

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+import reports
+from ablations import executors, runner
 from ablations.match import solve
 from ablations.runner import make_plan
 from ablations.show import plan_data, render_plan
+from harness.cli import main
 from harness.cost import cost, flops_per_token, state_size
 from harness.foundation.errors import HarnessError
 from tests.ablations.examples import SMALL, changed, load
@@ -197,3 +204,21 @@ def test_a_plan_shows_the_values():
     assert "matched to long_conv, parameters outside embedding and readout within 0.05" in text
     assert f"{ratios(ablation)['attention']:g}" in text
     assert "matched" not in render_plan(plan_data(load(), make_plan(load(), {}, {}), Path("out")))
+
+
+def test_validate_shows_the_values_and_a_report_what_was_matched(tmp_path):
+    file = tmp_path / "small.yaml"
+    file.write_text(MATCH)
+    shown = CliRunner().invoke(main, ["validate", str(file)])
+    assert shown.exit_code == 0, shown.output
+    found = f"{ratios(load(MATCH))['attention']:g}"
+    assert re.search(rf"^  attention +{re.escape(found)}$", shown.stdout, re.MULTILINE)
+
+    out = tmp_path / "out"
+    engine = executors.make("local", workers=1, device="cpu")
+    assert runner.run(load(MATCH), out=out, engine=engine).counts == {"finished": 4}
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    reports.show(out, console)
+    said = " ".join(console.file.getvalue().split())
+    assert "Arms are matched to long_conv in parameters outside embedding and readout" in said
+    assert f"by model.channel_mixer.ratio: attention {found}, long_conv 4." in said
