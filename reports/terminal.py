@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reports import kernels
 from reports import table as answer_table
 from reports.records import Records
 from reports.remarks import METHOD, answer, remarks
@@ -32,8 +33,30 @@ def show(records: Records, console: Console) -> None:
         mark, style = ("! ", "yellow") if remark.is_warning else ("- ", "dim")
         body = Text(mark, style=style).append(remark.text, style="default")
         console.print(Padding(body, (0, 0, 0, 1), expand=False))
+    intervened = kernels.interventions(records)
+    if intervened:
+        console.print()
+        console.print(_interventions(intervened))
+        console.print(Text(kernels.INTERVENTIONS, style="dim"))
     console.print()
     console.print(Text(METHOD, style="dim"))
+
+
+def _interventions(rows: list[kernels.Intervened]):
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    grid.add_column("interventions", overflow="fold")
+    grid.add_column("kernel h", overflow="fold")
+    for title in ("accuracy", "drop"):
+        grid.add_column(title, justify="right", no_wrap=True)
+    for before, row in zip([None, *rows], rows, strict=False):
+        arm, *rest = row.cells
+        repeated = before is not None and before.arm == arm
+        grid.add_row(*map(Text, ("" if repeated else arm, *rest)))
+    return grid
 
 
 def _grid(table: answer_table.Table, width: int):
