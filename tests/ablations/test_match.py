@@ -222,3 +222,15 @@ def test_validate_shows_the_values_and_a_report_what_was_matched(tmp_path):
     said = " ".join(console.file.getvalue().split())
     assert "Arms are matched to long_conv in parameters outside embedding and readout" in said
     assert f"by model.channel_mixer.ratio: attention {found}, long_conv 4." in said
+
+
+def test_the_match_of_the_readme_works():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (block,) = re.findall(r"```yaml\n(factors:\n  depth:.*?)```", readme, re.DOTALL)
+    head = changed(("width: 8, layers: 1, mixer: attention", "width: 16, mixer: orchid"))
+    ablation = load(head[: head.index("factors:")] + block)
+    assert [arm.label for arm in ablation.arms] == ["orchid", "mixed", "narrow", "one block"]
+    sizes = inner(ablation)
+    for size in sizes.values():
+        assert size == pytest.approx(sizes["orchid"], rel=0.05)
+    assert ratios(ablation)["one block"] > 8
