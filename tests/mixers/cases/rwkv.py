@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from harness import mixers
+
+CASES = {"rwkv": mixers.get("rwkv")}
