@@ -93,7 +93,7 @@ def _still(value: np.ndarray, *, lr_scale: float = 1.0) -> nn.Parameter:
 
 
 def wkv(k: Tensor, v: Tensor, w: Tensor, u: Tensor) -> Tensor:
-    """wkv_t of the module's equation: k and v (..., L, D), w and u (..., 1, 1, D) -> (..., L, D)."""
+    """wkv_t, as at the top: k and v (..., L, D), w and u (..., 1, 1, D) -> (..., L, D)."""
     past = _before(_faded_sums(_terms(k, v), w))
     every = _together(past, 0.0, _terms(k + u, v))
     return every.values / every.weights
