@@ -240,6 +240,8 @@ def _flat(spec: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]
     for key, value in spec.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            yield from _flat({str(i): item for i, item in enumerate(value)}, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -125,6 +125,15 @@ def test_the_page_has_protocol_provenance_and_text(page):
     assert "train.lr</dt>" not in page  # tuned, so not fixed
 
 
+def test_what_arms_share_of_a_pattern_of_mixers_is_told_entry_by_entry(maker):
+    for label in ("a", "b"):
+        mixers = [{"name": "orchid"}, {"name": "attention", "heads": 1 if label == "a" else 2}]
+        maker.run(maker.arm(label, {"model": {"mixer": mixers, "layers": 2}}), 0)
+    page = reports.write_html(maker.done()).read_text()
+    assert "model.mixer.0.name</dt>" in page and "model.mixer.1.name</dt>" in page
+    assert "model.mixer.1.heads</dt>" not in page
+
+
 def test_an_empty_plan_has_a_page_anywhere(maker, tmp_path):
     path = reports.write_html(maker.done(), tmp_path / "elsewhere" / "page.html")
     assert "no answer" in path.read_text()
