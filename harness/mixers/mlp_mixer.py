@@ -68,9 +68,10 @@ class _MlpMixer(nn.Module):
         self.up = Linear(length, hidden)
         self.down = Linear(hidden, length, kind="residual")
         self.causal = causal
-        position, unit = torch.arange(length), torch.arange(hidden) * length // hidden
-        self.register_buffer("read", unit[:, None] >= position, persistent=False)
-        self.register_buffer("written", position[:, None] >= unit, persistent=False)
+        if causal:
+            position, unit = torch.arange(length), torch.arange(hidden) * length // hidden
+            self.register_buffer("read", unit[:, None] >= position, persistent=False)
+            self.register_buffer("written", position[:, None] >= unit, persistent=False)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         length = x.shape[-2]
