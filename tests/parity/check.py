@@ -48,8 +48,9 @@ def main(arguments: list[str]) -> int:
         result = check(file)
         counts[result.status] += 1
         print(result, flush=True)
-    skipped = f", {counts['unsupported']} skipped" if counts["unsupported"] else ""
-    print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}")
+    if counts["unsupported"]:
+        print(f"{counts['unsupported']} unsupported, each named above")
+    print(f"{counts['passed']} passed, {counts['failed']} failed")
     return 1 if counts["failed"] else 0
 
 

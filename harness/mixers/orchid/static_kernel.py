@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from harness.foundation.config import Component, FromRegistry
 from harness.foundation.registry import Registry
-from harness.layers import Linear, Recipe, constant, parameter
+from harness.layers import Linear, Recipe, constant, linear, parameter
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -183,13 +183,14 @@ class ImplicitFilter(nn.Module):
             later = positions(taps, self.built, self.config.bands)[self.built :]
             later = torch.from_numpy(later).to(k).expand(*k.shape[:-2], -1, -1)
             k, window = torch.cat([k, later], dim=-2), self._window(taps).to(k)
-        frequency = self.frequency.unsqueeze(-2)
+        # Sines of large arguments, one in another, magnify rounding a hundredfold: in float64.
+        k, frequency = k.double(), self.frequency.double().unsqueeze(-2)
         for layer in self.layers:
-            k = torch.sin(frequency * layer(k))
-        k = self.out(k) * window
+            k = torch.sin(frequency * linear(k, layer.weight.double(), layer.bias.double()))
+        k = linear(k, self.out.weight.double(), None) * window
         if self.config.normalized:
             k = k / k.abs().sum(-1, keepdim=True)
-        return nn.functional.pad(k, (0, 0, 0, length - taps))
+        return nn.functional.pad(k.to(self.out.weight.dtype), (0, 0, 0, length - taps))
 
     def _window(self, taps: int) -> Tensor:
         """(taps, sides D)."""
