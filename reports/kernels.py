@@ -37,7 +37,10 @@ class Intervened(NamedTuple):
     @property
     def cells(self) -> tuple[str, str, str, str]:
         """As text: arm, kernel, accuracy, drop."""
-        drop = NOTHING if self.drop is None else estimate_text(self.drop, sign="+")
+        drop = self.drop
+        if drop is not None and drop.low == drop.high == 0:
+            drop = Estimate(0.0)  # nothing was lost in any run
+        drop = NOTHING if drop is None else estimate_text(drop, sign="+")
         return self.arm, self.kernel, estimate_text(self.accuracy), drop
 
 

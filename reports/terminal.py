@@ -49,13 +49,11 @@ def _interventions(rows: list[kernels.Intervened]):
 
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     grid.add_column("interventions", overflow="fold")
-    grid.add_column("kernel h", overflow="fold")
     for title in ("accuracy", "drop"):
         grid.add_column(title, justify="right", no_wrap=True)
-    for before, row in zip([None, *rows], rows, strict=False):
-        arm, *rest = row.cells
-        repeated = before is not None and before.arm == arm
-        grid.add_row(*map(Text, ("" if repeated else arm, *rest)))
+    for row in rows:
+        arm, kernel, *numbers = row.cells
+        grid.add_row(*map(Text, (arm if row.drop is None else f"  h {kernel}", *numbers)))
     return grid
 
 

@@ -56,6 +56,7 @@ def test_drops_are_paired_by_run(folder):
     assert rows[1].drop == pytest.approx(mean_interval(drops))
     assert rows[0].drop is None
     assert rows[4].drop == (0.0, 0.0, 0.0)
+    assert rows[4].cells[-1] == "+0.000"
 
 
 def test_lengths_stand_layer_by_layer(folder):
@@ -77,7 +78,8 @@ def test_terminal_and_page_say_the_same(folder, width):
     )
     for row in kernels.interventions(records.read(folder)):
         arm, kernel, accuracy, drop = row.cells
-        line = rf"{re.escape(kernel)} +{re.escape(accuracy)} +{re.escape(drop)}"
+        name = arm if row.drop is None else f"  h {kernel}"
+        line = rf"{re.escape(name)} +{re.escape(accuracy)} +{re.escape(drop)}"
         assert re.search(line, text)
         cells = rf'>{arm}</th><td class="text">{kernel}</td><td>{re.escape(accuracy)}</td>'
         assert re.search(cells + rf"<td>{re.escape(drop)}</td>", page)

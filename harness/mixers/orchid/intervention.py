@@ -36,7 +36,7 @@ class Intervention(Component):
 
     of: whose kernel is changed: the example's own, that of its neighbour (the example before it
     in the evaluation set, for the first the last), or the mean over the evaluation set. None
-    depends on the size of a batch or on what else is evaluated.
+    depends on the size of a batch, but for `input: shuffled`, which looks around in its batch.
     label: what is done to h, as the end of `accuracy, h ...`.
     """
 
