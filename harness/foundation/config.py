@@ -187,7 +187,7 @@ def _parse_component(registry, data, path, where, problems):
     if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
         problems.append(
             Problem(
-                f"expected the name of a {registry.kind} or a mapping with the key 'name', "
+                f"expected the name of {_article(registry.kind)} or a mapping with the key 'name', "
                 f"got {_shown(data)}",
                 where(path),
                 f"known: {', '.join(registry)}",
@@ -249,3 +249,7 @@ def _shown(value: object) -> str:
         type(value), type(value).__name__
     )
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({kind})"
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

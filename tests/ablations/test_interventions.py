@@ -55,7 +55,7 @@ def test_a_length_is_measured_where_a_kernel_is():
         ("[{name: low_passed, fraction: 1.5}]", "less than or equal to 1"),
         ("[mean, mean]", "two interventions are the same"),
         ("[{name: swapped, taps: 3}]", "unknown key 'taps'"),
-        ("[3]", "expected the name of a intervention"),
+        ("[3]", "expected the name of an intervention"),
     ],
 )
 def test_bad_interventions_are_said(given, said):
