@@ -1,5 +1,8 @@
 """What every mixer must keep: shapes, its declared regime, members that ignore each other."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -28,6 +31,15 @@ def one_thread():
 
 def test_every_registered_mixer_is_under_test():
     assert {mixer.name for mixer in CASES.values()} == set(mixers.names())
+
+
+def test_the_table_of_the_readme_has_every_mixer_with_its_paper():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)`([^\n]*)$", readme, re.MULTILINE))
+    assert set(rows) == set(mixers.names())
+    for name, row in rows.items():
+        for paper in re.findall(r"arXiv:([\d.]+)", base.MIXERS.get(name).source):
+            assert f"https://arxiv.org/abs/{paper}" in row, name
 
 
 @every

@@ -1,15 +1,19 @@
 """Orchid against sums written out, its equivariance, its controls, its options."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from harness import mixers
 from harness.foundation.errors import HarnessError
-from harness.mixers.orchid import CONDITIONING
+from harness.mixers.orchid import CONDITIONING, official
+from harness.mixers.orchid.form import FORMS
 from harness.mixers.orchid.global_convolution import MATRIX_POINTS, Transform
 from harness.mixers.orchid.static_kernel import DECAYS, STATIC_KERNELS
 
+ROOT = Path(__file__).parents[2]
 LENGTHS = [1, 2, 3, 5, 7, 8, 31, MATRIX_POINTS, MATRIX_POINTS + 1, MATRIX_POINTS + 2]
 
 
@@ -329,3 +333,26 @@ def test_every_component_is_reachable():
     assert set(CONDITIONING) == {"static", "magnitude", "power", "spectrum", "cross_correlation"}
     assert set(STATIC_KERNELS) == {"implicit", "none"}
     assert set(DECAYS) == {"relative", "taps", "none"}
+
+
+def test_the_page_of_axes_names_every_option_and_its_default():
+    """docs/orchid.md: each key is in the table, each of its names is known."""
+    table = [line for line in (ROOT / "docs/orchid.md").read_text().splitlines() if "|" in line]
+    keys = " ".join(line.split("|")[1] for line in table)
+    orchid, network = mixers.get("orchid"), CONDITIONING.get("cross_correlation")
+    for field in (*type(orchid).model_fields, *network.model_fields):
+        assert f"`{field}`" in keys or f".{field}`" in keys, field
+    for field in STATIC_KERNELS.get("implicit").model_fields:
+        assert f".{field}`" in keys, field
+    text = " ".join(table)
+    for name in (*CONDITIONING, *FORMS, *DECAYS):
+        assert name in text, name
+
+
+def test_official_weights_load_by_their_names():
+    options = {"dxt": "fft", "type": "corrTime", "nn": "convtf", "causal": False, "emb_dim": 5}
+    layer = official.mixer(options).build(4, 8)
+    with pytest.raises(ValueError, match=r"in_linear\.weight is missing"):
+        official.load(layer, options, {})
+    with pytest.raises(HarnessError, match="lacks: 2 heads"):
+        official.mixer(options | {"num_heads": 2})
