@@ -317,7 +317,7 @@ def depthwise_backward(
             _add_shifted(grad_x, part, back, taps - 1 - past, None, fresh=start == 0)
         if grad_weight is not None:
             for tap in range(taps):
-                to, source = _overlap(length, tap - past)
+                to, source = overlap(length, tap - past)
                 out = torch.mul(part[..., to, :], x[..., source, :], out=product[..., to, :])
                 grad_weight[..., rows, tap] = out.sum((-3, -2))
     return grad_x, grad_weight
@@ -336,11 +336,11 @@ def _add_shifted(
         out.addcmul_(x, taps[past])
     for tap in range(len(taps)):
         if tap != past:
-            to, source = _overlap(x.shape[-2], tap - past)
+            to, source = overlap(x.shape[-2], tap - past)
             out[..., to, :].addcmul_(x[..., source, :], taps[tap])
 
 
-def _overlap(length: int, shift: int) -> tuple[slice, slice]:
+def overlap(length: int, shift: int) -> tuple[slice, slice]:
     """Positions t (to) and t + shift (source) that both lie in 0 .. length - 1."""
     shift = max(-length, min(length, shift))
     if shift >= 0:

@@ -33,7 +33,7 @@ Normalization = Literal["backward", "forward", "ortho"]
 # quarters of the time of an FFT and the copies around it, at 128 as long, at 256 nearly twice.
 MATRIX_POINTS = 128
 
-_OPPOSITE = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
+OPPOSITE = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Transform:
             return _apply(_matrices(self, grad.dtype, grad.device)[0].mT, self._unfold(grad))
         grad = _complex(grad)
         grad[..., 1 : (self.points + 1) // 2, :] *= 0.5
-        norm = _OPPOSITE[self.normalization]
+        norm = OPPOSITE[self.normalization]
         x = torch.fft.irfft(grad, self.points, dim=-2, norm=norm)
         return x[..., : self.length, :].contiguous()
 
@@ -104,7 +104,7 @@ class Transform:
     def _inverse_adjoint(self, grad: Tensor) -> Tensor:
         if self.dense:
             return self._fold(_apply(_matrices(self, grad.dtype, grad.device)[1].mT, grad))
-        norm = _OPPOSITE[self.normalization]
+        norm = OPPOSITE[self.normalization]
         spectrum = torch.fft.rfft(grad, self.points, dim=-2, norm=norm)
         spectrum[..., 1 : (self.points + 1) // 2, :] *= 2
         return _halves(spectrum)

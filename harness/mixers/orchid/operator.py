@@ -38,6 +38,7 @@ from torch.autograd.function import once_differentiable
 from harness.foundation.config import FromRegistry
 from harness.layers import Linear, ShortConv, depthwise_backward, depthwise_forward
 from harness.mixers.base import Mixer, Regime, State, fft_flops, register
+from harness.mixers.orchid import fused
 from harness.mixers.orchid.conditioning import CONDITIONING, Conditioning, CrossCorrelation, Static
 from harness.mixers.orchid.convolution import GlobalConvolution
 from harness.mixers.orchid.form import FORMS, Circular, Form
@@ -177,6 +178,8 @@ class _Orchid(nn.Module):
         self.out_linear = Linear(width, width, kind="residual")
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        if fused.serves(self, x):
+            return fused.run(self, x), state
         conv = self.short_conv
         c, z, *gates = _Streams.apply(
             self.in_linear(x),
