@@ -31,6 +31,11 @@ def noise(*shape, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
 
 
+@pytest.fixture(autouse=True)
+def at_every_size(monkeypatch):
+    monkeypatch.setattr(fused, "WORTHWHILE", 0)
+
+
 def by_modules(layer, x, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(fused, "serves", lambda layer, x: False)
@@ -108,6 +113,14 @@ def test_gradients_that_nobody_needs():
 def test_other_options_go_by_the_modules(options):
     layer = mixers.get("orchid", **options).build(8, 12)
     assert not fused.serves(layer, noise(2, 12, 8))
+
+
+def test_the_path_depends_on_a_member_s_size_alone(monkeypatch):
+    monkeypatch.setattr(fused, "WORTHWHILE", 2 * 12 * 8)
+    layer = mixers.get("orchid").build(8, 12)
+    assert fused.serves(layer, noise(2, 12, 8)) and fused.serves(layer, noise(5, 2, 12, 8))
+    assert not fused.serves(layer, noise(1, 12, 8))
+    assert not fused.serves(layer, noise(9, 1, 12, 8))
 
 
 def test_an_intervention_is_not_passed_by():
