@@ -1,5 +1,7 @@
 """Orchid's fast path against the modules it stands for, and where it stands aside."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,9 @@ import torch
 from harness import mixers
 from harness.mixers.orchid import fused
 from tests.mixers.stacking import members, run, stack
+from tests.parity.check import check
+
+PUBLISHED = Path(__file__).parents[1] / "parity/data/orchid"
 
 CASES = {
     f"{network}-{norm}-{normalization}-{'residual' if residual else 'plain'}": mixers.get(
@@ -53,6 +58,12 @@ def test_agrees_with_the_modules(name, length, monkeypatch):
     monkeypatch.setattr(fused, "BLOCK", 2 * 8 * length)  # two, two and one example
     for key, value in run(layer, x).items():
         torch.testing.assert_close(value, expected[key], rtol=1e-9, atol=1e-10, msg=key)
+
+
+@pytest.mark.parametrize("file", sorted(PUBLISHED.glob("*fft_full*.npz")), ids=lambda p: p.stem)
+def test_agrees_with_the_published_layer(file):
+    result = check(file)
+    assert result.status == "passed", result
 
 
 @pytest.mark.parametrize("name", CASES)

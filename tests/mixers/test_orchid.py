@@ -8,7 +8,7 @@ import torch
 
 from harness import mixers
 from harness.foundation.errors import HarnessError
-from harness.mixers.orchid import CONDITIONING, official
+from harness.mixers.orchid import CONDITIONING, global_convolution, official
 from harness.mixers.orchid.form import FORMS
 from harness.mixers.orchid.global_convolution import MATRIX_POINTS, Transform
 from harness.mixers.orchid.static_kernel import DECAYS, STATIC_KERNELS
@@ -70,6 +70,27 @@ def test_cosine_transforms_are_scipy_s(kind, number, length):
     if kind == "dct":
         expected = scipy_fft.dct(x.numpy(), type=2, axis=-2, norm="ortho")
         np.testing.assert_allclose(transform.spectrum(x).numpy(), expected, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", ["dct", "dct1"])
+@pytest.mark.parametrize("normalization", ["backward", "forward", "ortho"])
+@pytest.mark.parametrize("length", [2, 3, 8, 33])
+def test_cosine_transforms_by_fft_are_those_by_matrix(kind, normalization, length, monkeypatch):
+    transform = Transform(kind, normalization, length, length)
+
+    def all_four():
+        x, spectrum = (noise(2, length, 3, seed=seed).requires_grad_() for seed in (0, 1))
+        outputs = [transform.spectrum(x), transform.signal(spectrum)]
+        weight = noise(2, length, 3, seed=2)
+        return [
+            *outputs,
+            *torch.autograd.grad(sum((y * weight).sum() for y in outputs), (x, spectrum)),
+        ]
+
+    expected = all_four()
+    monkeypatch.setattr(global_convolution, "COSINE_MATRIX_POINTS", 0)
+    for ours, wanted in zip(all_four(), expected, strict=True):
+        torch.testing.assert_close(ours, wanted, rtol=1e-10, atol=1e-11)
 
 
 @pytest.mark.parametrize("kind", ["dft", "dct"])

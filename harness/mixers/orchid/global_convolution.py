@@ -26,12 +26,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from harness.mixers.orchid.cosine import CosinePair
+
 Kind = Literal["dft", "dct", "dct1"]
 Normalization = Literal["backward", "forward", "ortho"]
 
 # One thread of an AVX2 machine, forward and backward: at 32 points the product takes three
 # quarters of the time of an FFT and the copies around it, at 128 as long, at 256 nearly twice.
 MATRIX_POINTS = 128
+COSINE_MATRIX_POINTS = 512  # an FFT has twice the points to go through
 
 OPPOSITE = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 
@@ -61,7 +64,14 @@ class Transform:
 
     @property
     def dense(self) -> bool:
-        return self.kind != "dft" or self.points <= MATRIX_POINTS
+        return self.points <= (MATRIX_POINTS if self.kind == "dft" else COSINE_MATRIX_POINTS)
+
+    @property
+    def _cosine(self) -> CosinePair | None:
+        """The transform by FFTs, where it is a cosine transform."""
+        if self.kind == "dft":
+            return None
+        return CosinePair(self.kind, _scales(self), ortho=self.normalization == "ortho")
 
     def spectrum(self, x: Tensor) -> Tensor:
         """T: (..., L, D) -> (..., F, C)."""
@@ -82,11 +92,15 @@ class Transform:
     def _forward(self, x: Tensor) -> Tensor:
         if self.dense:
             return self._fold(_apply(_matrices(self, x.dtype, x.device)[0], x))
+        if self._cosine:
+            return self._cosine.forward(x)
         return _halves(torch.fft.rfft(x, self.points, dim=-2, norm=self.normalization))
 
     def _forward_adjoint(self, grad: Tensor) -> Tensor:
         if self.dense:
             return _apply(_matrices(self, grad.dtype, grad.device)[0].mT, self._unfold(grad))
+        if self._cosine:
+            return self._cosine.forward_transposed(grad)
         grad = _complex(grad)
         grad[..., 1 : (self.points + 1) // 2, :] *= 0.5
         norm = OPPOSITE[self.normalization]
@@ -97,6 +111,8 @@ class Transform:
         if self.dense:
             inverse = _matrices(self, spectrum.dtype, spectrum.device)[1]
             return _apply(inverse, self._unfold(spectrum))
+        if self._cosine:
+            return self._cosine.inverse(spectrum)
         spectrum = _complex(spectrum)
         x = torch.fft.irfft(spectrum, self.points, dim=-2, norm=self.normalization)
         return x[..., : self.length, :].contiguous()
@@ -104,6 +120,8 @@ class Transform:
     def _inverse_adjoint(self, grad: Tensor) -> Tensor:
         if self.dense:
             return self._fold(_apply(_matrices(self, grad.dtype, grad.device)[1].mT, grad))
+        if self._cosine:
+            return self._cosine.inverse_transposed(grad)
         norm = OPPOSITE[self.normalization]
         spectrum = torch.fft.rfft(grad, self.points, dim=-2, norm=norm)
         spectrum[..., 1 : (self.points + 1) // 2, :] *= 2
@@ -239,8 +257,10 @@ def _matrices(
         )
 
 
-def _scales(transform: Transform, total: float) -> tuple[float, float]:
-    """Factors of T and T^-1, whose product is 1 / total."""
+def _scales(transform: Transform) -> tuple[float, float]:
+    """Factors of T and T^-1; their product undoes what the sums of both multiply by."""
+    length = transform.length
+    total = {"dft": transform.points, "dct": 2 * length, "dct1": 2 * (length - 1)}[transform.kind]
     return {
         "backward": (1.0, 1 / total),
         "forward": (1 / total, 1.0),
@@ -257,7 +277,7 @@ def _dft(transform: Transform) -> tuple[np.ndarray, np.ndarray]:
     weight[0] = 1
     if n % 2 == 0:
         weight[-1] = 1
-    scale, inverse_scale = _scales(transform, n)
+    scale, inverse_scale = _scales(transform)
     inverse = inverse_scale * weight[:, None, None] * rows
     shape = (2 * bins, transform.length)
     return scale * rows.reshape(shape), inverse.reshape(shape).T
@@ -268,7 +288,7 @@ def _dct(transform: Transform) -> tuple[np.ndarray, np.ndarray]:
     k, t = np.arange(n)[:, None], np.arange(n)[None, :]
     rows = 2 * np.cos(np.pi * ((2 * t + 1) * k % (4 * n)) / (2 * n))
     weight = np.where(k == 0, 0.5, 1.0)
-    scale, inverse_scale = _scales(transform, 2 * n)
+    scale, inverse_scale = _scales(transform)
     if transform.normalization == "ortho":
         rows = np.sqrt(weight) * rows
         return scale * rows, inverse_scale * rows.T
@@ -280,5 +300,5 @@ def _dct1(transform: Transform) -> tuple[np.ndarray, np.ndarray]:
     k, t = np.arange(n)[:, None], np.arange(n)[None, :]
     rows = 2 * np.cos(np.pi * (k * t % (2 * n - 2)) / (n - 1))
     rows[:, [0, -1]] /= 2
-    scale, inverse_scale = _scales(transform, 2 * (n - 1))
+    scale, inverse_scale = _scales(transform)
     return scale * rows, inverse_scale * rows

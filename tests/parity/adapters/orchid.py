@@ -5,6 +5,7 @@ With its `causal: true` files hold the meaningful diagonal of the output as `out
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from unittest import mock
@@ -19,7 +20,8 @@ KEYS = {
     *("L", "actq", "batch", "causal", "conv_filter_size", "d_model", "dxt", "emb_dim", "bias"),
     *("filter_order", "float32_max_rel_dev", "kernel_adapt_buffer_removed", "l_max", "n_layer"),
     *("nn", "norm", "normalized", "num_heads", "num_inner_mlps", "order", "padding_mode", "type"),
-    *("residual_long_conv", "short_filter_order", "upstream", "w"),
+    *("residual_long_conv", "short_filter_order", "upstream", "w", "w_mod", "shift", "modulate"),
+    *("activation", "bidirectional", "linear_mixer"),
 }
 
 unsupported = official.unsupported
@@ -45,7 +47,8 @@ def evaluate(
         layer, config, {name[6:]: torch.from_numpy(np.asarray(data[name])) for name in names}
     )
     network = layer.convolutions[0].conditioning
-    if config.get("causal", True):  # for cosine transforms an identity, but for their rounding
+    # For cosine transforms an identity, but for their rounding.
+    if config.get("causal", True) and config.get("type") != "corrTime":
         network.in_time = True
     x = torch.from_numpy(data["input"]).to(dtype).requires_grad_()
     with _stored_matrices(data):
@@ -86,4 +89,6 @@ def _stored_matrices(data: Mapping):
             for name in ("forward", "inverse")
         )
 
-    return mock.patch.object(global_convolution, "_matrices", matrices)
+    return mock.patch.multiple(
+        global_convolution, _matrices=matrices, COSINE_MATRIX_POINTS=math.inf
+    )
