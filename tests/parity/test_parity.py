@@ -11,6 +11,7 @@ from tests.parity.check import check, main, relative_error
 HERE = Path(__file__).parent
 OWN = sorted((HERE / "data").rglob("*.npz"))
 CASE = next(file for file in OWN if "fft_full" in file.name)
+CORRELATION = next(file for file in OWN if file.name.startswith("t2_convtf_dctxd-o"))
 SHARED = sorted((HERE.parents[2] / "shared" / "parity").rglob("*.npz"))
 
 
@@ -61,6 +62,10 @@ def extra_weight(data, config):
         (option(dxt="wavelet"), "unsupported", "transform wavelet"),
         (option(norm="groupnorm"), "unsupported", "norm groupnorm"),
         (option(num_heads=2), "unsupported", "2 heads"),
+        (option(type="corrTime", causal=True), "unsupported", "corrTime with a Fourier"),
+        (option(type="freq", nn="convt"), "unsupported", "freq with a Fourier"),
+        (option(type="corrTime", causal=False, actq="rational"), "unsupported", "actq rational"),
+        (option(n_layer=2, activation="sigmoid"), "unsupported", "activation sigmoid between"),
         (option(upstream="x/y"), "unsupported", "no mixer for x/y"),
     ],
 )
@@ -68,6 +73,26 @@ def test_what_is_wrong_is_named(tmp_path, change, status, detail):
     rewrite(CASE, tmp_path / "case.npz", change)
     result = check(tmp_path / "case.npz")
     assert result.status == status and detail in result.detail, result
+
+
+def frequency_in_two_factors(data, config):
+    config["w_mod"] = 2
+    for key in [key for key in data if key.endswith(".freq")]:
+        data[key] = data[key] / 2
+
+
+@pytest.mark.parametrize(
+    ("case", "change"),
+    [
+        (CORRELATION, option(causal=True)),  # the published code ignores it here
+        (CORRELATION, option(actq="linear", activation="sigmoid", num_heads=1)),
+        (CASE, frequency_in_two_factors),
+    ],
+)
+def test_options_that_say_the_same(tmp_path, case, change):
+    rewrite(case, tmp_path / "case.npz", change)
+    result = check(tmp_path / "case.npz")
+    assert result.status == "passed", result
 
 
 def test_the_command_counts_and_fails(tmp_path, capsys):

@@ -26,21 +26,21 @@ from harness.mixers.orchid.static_kernel import ImplicitKernel, NoDecay
 TRANSFORMS = {
     "fft": ("dft", "forward"),
     "fft-o": ("dft", "ortho"),
-    "dctxd-o": ("dct", "ortho"),
-    "dctx2-o": ("dct", "ortho"),
-    "dct": ("dct", "backward"),
-    "dct2": ("dct", "backward"),
-    "dctx4-o": ("dct", "backward"),
+    **dict.fromkeys(("dctxd-o", "dctx2-o"), ("dct", "ortho")),
+    **dict.fromkeys(("dct", "dct2", "dctxd", "dctx2", "dctx4", "dctx4-o"), ("dct", "backward")),
     "dct1": ("dct1", "backward"),
 }
 CONVOLUTIONS = {"convt": "time", "convf": "freq", "convtf": "time+freq"}
 TYPES = {"absfreq": "power", "freq": "spectrum", "corrTime": "cross_correlation"}
 NONE = (None, "none", "None", "")
+HIDDEN_ACTIVATIONS = ("gelu", "relu", "silu", "tanh", "identity")
+SYNONYMS = {"id": "identity", "linear": "identity", "swish": "silu", "smax": "softmax"}
 
 
 def unsupported(options: Mapping) -> str:
     """The first option that has no counterpart here, or nothing."""
-    name = _activation_name(options)
+    dft = TRANSFORMS.get(options.get("dxt"), ("",))[0] == "dft"
+    hidden = _hidden_activation(options)
     checks = {
         f"transform {options.get('dxt')}": options.get("dxt") in TRANSFORMS,
         f"conditioning type {_type(options)}": _type(options) in TYPES,
@@ -51,8 +51,19 @@ def unsupported(options: Mapping) -> str:
         f"{options.get('num_heads', 1)} heads": options.get("num_heads", 1) == 1,
         f"residual {options.get('residual_long_conv')}": _residual(options) in ("sconv", *NONE),
         "a conditioning filter with an even number of taps": _taps(options) % 2 == 1,
-        "a bidirectional static kernel": not options.get("bidirectional"),
-        f"activation {name}": name in ACTIVATIONS,
+        "a bidirectional filter with a residual": not (  # without one it has no effect
+            options.get("bidirectional") and _residual(options) == "sconv"
+        ),
+        "a linear static kernel": not options.get("linear_mixer"),
+        f"actq {options.get('actq')}": _actq(options) is not None,
+        f"activation {options.get('activation')} between layers": hidden in HIDDEN_ACTIVATIONS,
+        # The published code stops in these two, with sizes that do not meet.
+        "type corrTime with a Fourier transform and causal": not (
+            _type(options) == "corrTime" and dft and options.get("causal", True)
+        ),
+        "type freq with a Fourier transform and nn convt": not (
+            (_type(options), _layout(options)) == ("freq", "convt") and dft
+        ),
     }
     return next((what for what, fine in checks.items() if not fine), "")
 
@@ -99,6 +110,7 @@ class _Loader:
             name
             for name in weights
             if not name.endswith(("dct_forward_matrix", "dct_inverse_matrix", "_batches_tracked"))
+            and ".implicit_filter_rev." not in name  # made by `bidirectional`, of no effect
         }
 
     def load(self, layer: nn.Module, options: Mapping) -> None:
@@ -109,9 +121,9 @@ class _Loader:
         name = "conv1d_short.weight"
         self._put(layer.short_conv.weight, self._take(name).squeeze(1), name)
         self._copy(layer.short_conv.bias, "conv1d_short.bias")
-        self._filter(convolution, "fixed_conv")
+        self._filter(convolution, "fixed_conv", options)
         if layer.residual is not None:
-            self._filter(layer.residual, "fixed_conv_res")
+            self._filter(layer.residual, "fixed_conv_res", options)
         for block, names, interleaved in _blocks(convolution.conditioning, options):
             self._block(block, [f"conv_kernel_nn.{name}" for name in names], interleaved)
         if self.left:
@@ -132,8 +144,9 @@ class _Loader:
     def _copy(self, target: Tensor, name: str) -> None:
         self._put(target, self._take(name), name)
 
-    def _filter(self, convolution: nn.Module, name: str) -> None:
-        """A static kernel and its skip. All sines share one vector of frequencies."""
+    def _filter(self, convolution: nn.Module, name: str, options: Mapping) -> None:
+        """A static kernel and its skip. All sines share one vector of frequencies, which has
+        their factor w_mod in it here."""
         ours = convolution.static_kernel
         self._copy(convolution.skip, f"{name}.bias")
         self._put(ours.positions, self._take(f"{name}.pos_emb.z")[0], f"{name}.pos_emb.z")
@@ -142,10 +155,14 @@ class _Loader:
                 self._copy(target, f"{name}.implicit_filter.{2 * index}.{part}")
         for path in sorted(self.left):
             if path.startswith(f"{name}.") and path.endswith(".freq"):
-                self._put(ours.frequency, self._take(path)[0], path)
+                frequency = options.get("w_mod", 1) * self._take(path)[0]
+                self._put(ours.frequency, frequency, path)
         t = self._take(f"{name}.pos_emb.t")[0].to(ours.window.dtype)
         delta = self._take(f"{name}.modulation.deltas")[0].to(ours.window.dtype)
-        self._put(ours.window, torch.exp(-t * delta.abs()), f"{name}.modulation.deltas")
+        window = torch.exp(-t * delta.abs()) + options.get("shift", 0.0)
+        if not options.get("modulate", True):
+            window = torch.ones_like(window)
+        self._put(ours.window, window, f"{name}.modulation.deltas")
 
     def _block(self, block: nn.Module, paths: list[str], interleaved: bool) -> None:
         """paths: of the blocks that are one here, as k and q are."""
@@ -204,8 +221,10 @@ def _conditioning(options: Mapping, kind: str) -> Conditioning:
         "layers": options.get("n_layer", 1),
         "padded": bool(options.get("causal", True)) and kind == "dft",
     }
+    if ours["layers"] > 1:
+        ours["hidden_activation"] = _hidden_activation(options)
     if name == "cross_correlation":
-        ours["activation"] = _activation(options)
+        ours["activation"] = _actq(options)
     return CONDITIONING.get(name)(**ours)
 
 
@@ -235,16 +254,26 @@ def _norm(options: Mapping) -> str:
     return "none" if norm in NONE else norm
 
 
-def _activation_name(options: Mapping) -> str:
-    name = str(options.get("actq", "id")).removesuffix("_abs").split("+")[0]
-    return "identity" if name in ("id", *NONE) else name
+def _hidden_activation(options: Mapping) -> str:
+    """Of no effect, and then the default, where there is one layer."""
+    name = options.get("activation", "gelu") if options.get("n_layer", 1) > 1 else "gelu"
+    name = "identity" if name in NONE else name
+    return SYNONYMS.get(name, name)
 
 
-def _activation(options: Mapping) -> Activation:
-    text, name = str(options.get("actq", "id")), _activation_name(options)
-    if name in ("identity", "softmax"):
+def _actq(options: Mapping) -> Activation | None:
+    """`name`, `name_abs`, `name+number` or `name+number_abs`; None without counterpart."""
+    if _type(options) != "corrTime":
+        return ACTIVATIONS.get("identity")()
+    text = "id" if options.get("actq") in NONE else str(options["actq"])
+    name, plus, number = text.removesuffix("_abs").partition("+")
+    name = SYNONYMS.get(name, name)
+    # The published softshrink asks for its number, no other here has one.
+    if name not in ACTIVATIONS or bool(plus) != (name == "softshrink"):
+        return None
+    if name == "identity" or text in ("softmax", "smax"):
         return ACTIVATIONS.get(name)()
+    if name == "softmax":
+        return None
     ours = {"on": "magnitude" if text.endswith("_abs") else "parts"}
-    if "+" in text:
-        ours["threshold"] = float(text.removesuffix("_abs").split("+")[1])
-    return ACTIVATIONS.get(name)(**ours)
+    return ACTIVATIONS.get(name)(**ours, **({"threshold": float(number)} if plus else {}))
