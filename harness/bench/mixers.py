@@ -1,7 +1,8 @@
 """Forward and backward of every mixer against length: time, peak memory, ratio to attention.
 
-One layer alone, one thread, float32; the number of tokens in a batch is the same at every length,
-so a mixer whose cost is linear in the length keeps its time.
+One layer alone, one thread, float32. Figures are per token: a mixer whose cost is linear in the
+length keeps them. A batch has TOKENS tokens, or one sequence where that is longer. Attention, whose
+cost grows with the square, is measured up to LONGEST_ATTENTION; beyond, there is no ratio.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from harness import mixers
-from harness.bench import interleaved, machine
+from harness.bench import Timing, interleaved, machine
 from harness.foundation.config import to_data
 from harness.foundation.seeding import generator
 from harness.mixers import Mixer
@@ -25,6 +26,7 @@ from reports.figures import curves_on_white
 WIDTH = 64
 TOKENS = 4096
 LENGTHS = (64, 256, 1024, 4096)
+LONGEST_ATTENTION = 16384
 REPETITIONS = 5
 BASELINE = "attention"
 
@@ -37,27 +39,38 @@ def measure(lengths: Sequence[int] = LENGTHS, names: Sequence[str] = ()) -> dict
     for length in lengths:
         steps, refused = {}, {}
         for name in chosen:
-            mixer = mixers.get(name)
+            if name == BASELINE and length > LONGEST_ATTENTION:
+                refused[name] = f"attention is measured up to length {LONGEST_ATTENTION}"
+                continue
             try:
-                steps[name] = _step(mixer, length)
+                steps[name] = _step(mixers.get(name), length)
             except ValueError as error:
                 refused[name] = str(error)
         timings = interleaved(steps, repetitions=REPETITIONS, warm_up=1)
-        peaks = {name: _peak_bytes(step) for name, step in steps.items()}
-        for name in steps:
-            rows.append(
-                {
-                    "mixer": name,
-                    "length": length,
-                    **timings[name]._asdict(),
-                    "ratio": timings[name].median_ms / timings[BASELINE].median_ms,
-                    "peak_mib": peaks[name] / 2**20,
-                    "memory_ratio": peaks[name] / peaks[BASELINE],
-                }
-            )
+        measured = {name: (timings[name], _peak_bytes(step)) for name, step in steps.items()}
+        rows += [
+            _row(name, length, *found, measured.get(BASELINE)) for name, found in measured.items()
+        ]
         rows += [{"mixer": name, "length": length, "refused": why} for name, why in refused.items()]
     options = {name: to_data(mixers.get(name)) for name in chosen}
     return {"width": WIDTH, "tokens": TOKENS, **machine(), "options": options, "rows": rows}
+
+
+def _row(
+    name: str, length: int, timing: Timing, peak: int, baseline: tuple[Timing, int] | None
+) -> dict[str, Any]:
+    tokens = length * _batch(length)
+    row = {"mixer": name, "length": length, **timing._asdict()}
+    row["us_per_token"] = timing.median_ms * 1e3 / tokens
+    row["peak_bytes_per_token"] = peak / tokens
+    if baseline is not None:
+        row["ratio"] = timing.median_ms / baseline[0].median_ms
+        row["memory_ratio"] = peak / baseline[1]
+    return row
+
+
+def _batch(length: int) -> int:
+    return max(1, TOKENS // length)
 
 
 def render(result: dict[str, Any]) -> str:
@@ -68,7 +81,7 @@ def render(result: dict[str, Any]) -> str:
     lines = [
         f"forward and backward of one layer, width {result['width']}, {result['tokens']} tokens a "
         f"batch, one thread, torch {result['torch']}",
-        "ms (ratio to attention), peak MiB (ratio)",
+        "microseconds a token (ratio to attention), peak KiB a token (ratio)",
         "",
         f"{'mixer':<24}" + "".join(f"{f'L = {length}':>30}" for length in lengths),
     ]
@@ -84,11 +97,11 @@ def figure(result: dict[str, Any]) -> str:
     lines: dict[str, list[tuple[float, float]]] = {}
     for row in result["rows"]:
         if "refused" not in row:
-            lines.setdefault(row["mixer"], []).append((row["length"], row["median_ms"]))
+            lines.setdefault(row["mixer"], []).append((row["length"], row["us_per_token"]))
     return curves_on_white(
         lines,
         x="length",
-        y=f"ms, forward and backward of {result['tokens']} tokens",
+        y="microseconds a token, forward and backward",
         title="Time of a mixer against length",
         emphasised=(BASELINE, "orchid"),
     )
@@ -97,18 +110,21 @@ def figure(result: dict[str, Any]) -> str:
 def _cell(row: dict[str, Any]) -> str:
     if "refused" in row:
         return "refused"
-    time = f"{row['median_ms']:.1f} ({row['ratio']:.2f})"
-    return f"{time}  {row['peak_mib']:.0f} ({row['memory_ratio']:.2f})"
+    time = f"{row['us_per_token']:.1f}{_ratio(row, 'ratio')}"
+    return f"{time}  {row['peak_bytes_per_token'] / 1024:.1f}{_ratio(row, 'memory_ratio')}"
+
+
+def _ratio(row: dict[str, Any], key: str) -> str:
+    return f" ({row[key]:.2f})" if key in row else ""
 
 
 def _sort_key(row: dict[str, Any]) -> float:
-    return row.get("median_ms", float("inf"))
+    return row.get("us_per_token", float("inf"))
 
 
 def _step(mixer: Mixer, length: int) -> Callable[[], object]:
-    batch = max(1, TOKENS // length)
     layer = mixer.build(WIDTH, length)
-    values = generator("bench", length).standard_normal((batch, length, WIDTH))
+    values = generator("bench", length).standard_normal((_batch(length), length, WIDTH))
     x = torch.from_numpy(values).float().requires_grad_()
     wanted = [x, *layer.parameters()]
 

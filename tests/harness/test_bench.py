@@ -39,13 +39,23 @@ def test_mixers_against_length(tmp_path):
         (mixer, length) for mixer in ("attention", "short_conv", "mlp_mixer") for length in (8, 16)
     }
     for row in rows:
-        assert row["median_ms"] > 0 and row["peak_mib"] > 0
+        assert row["us_per_token"] > 0 and row["peak_bytes_per_token"] > 0
         if row["mixer"] == "attention":
             assert row["ratio"] == row["memory_ratio"] == pytest.approx(1)
     text = (tmp_path / "a.svg").read_text()
     assert text.startswith("<svg") and "short_conv" in text
     shown = mixers.render(json.loads(result.stdout)).splitlines()
     assert sum("mlp_mixer" in line for line in shown) == 1
+
+
+def test_beyond_attention_s_longest_there_is_no_ratio(monkeypatch):
+    monkeypatch.setattr(mixers, "LONGEST_ATTENTION", 8)
+    monkeypatch.setattr(mixers, "TOKENS", 32)
+    result = mixers.measure([8, 16], ["short_conv"])
+    found = {(row["mixer"], row["length"]): row for row in result["rows"]}
+    assert "ratio" in found["short_conv", 8] and "ratio" not in found["short_conv", 16]
+    assert "refused" in found["attention", 16]
+    assert "refused" in mixers.render(result)
 
 
 def test_an_unknown_mixer_is_said():
