@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from harness.mixers.orchid.convolution import GlobalConvolution
 from harness.mixers.orchid.global_convolution import Transform
-from harness.mixers.orchid.intervention import Use, applies, uses
+from harness.mixers.orchid.intervention import Use, applies, kernel_layers, uses
 from harness.mixers.orchid.static_kernel import ImplicitFilter
 from harness.model import Model
 from harness.spec import RunSpec
@@ -85,7 +85,20 @@ def without_effect(specs: Sequence[RunSpec]) -> Iterator[tuple[str, str, str]]:
     message, fix). A run that has no such kernel among others that do is measured as it is."""
     for intervention in dict.fromkeys(i for spec in specs for i in spec.train.interventions):
         asking = [spec for spec in specs if intervention in spec.train.interventions]
-        if not any(applies(intervention, _without_memory(spec)) for spec in asking):
+        models = [(_without_memory(spec), spec.sequence_length) for spec in asking]
+        models = [(model, length) for model, length in models if applies(intervention, model)]
+        if models and not any(
+            intervention.changes(layer, length)
+            for model, length in models
+            for layer in kernel_layers(model)
+        ):
+            yield (
+                "interventions",
+                f"the intervention {intervention.name!r} changes no kernel of any arm: "
+                f"h {intervention.label} is h",
+                intervention.remedy,
+            )
+        if not models:
             yield (
                 "interventions",
                 f"nothing for the intervention {intervention.name!r} to act on: no model has a "

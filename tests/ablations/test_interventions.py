@@ -69,3 +69,35 @@ def test_a_swap_needs_two_examples():
     few = ("test_examples: 8\n", "test_examples: 1\n    interventions: [swapped]\n")
     with pytest.raises(HarnessError, match="test_examples: 2 or more"):
         load(changed(few, ORCHID))
+
+
+# SMALL's sequences have 10 positions: taps at distances 0 to 5, 6 bins.
+@pytest.mark.parametrize(
+    ("orchid", "given", "said"),
+    [
+        ("{conditioning: {name: power, input: constant}}", "swapped", "conditioning.input own"),
+        ("{conditioning: {name: power, input: table}}", "mean", "h frozen to its mean is h"),
+        ("{conditioning: power}", "{name: truncated, taps: 10}", "keep fewer taps"),
+        ("{form: bidirectional}", "{name: truncated, taps: 20}", "keep fewer taps"),
+        (
+            "{conditioning: {name: power, kernel_length: 5}}",
+            "{name: truncated, taps: 4}",
+            "h truncated to 4 taps is h",
+        ),
+        ("{conditioning: power}", "{name: low_passed, fraction: 0.9}", "a smaller fraction"),
+    ],
+)
+def test_an_intervention_that_changes_no_kernel_is_refused(orchid, given, said):
+    name = ("{attention: attention,", f"{{orchid: {{name: orchid, {orchid[1:]},")
+    with pytest.raises(HarnessError) as refused:
+        load(changed((ASK[0], ASK[0] + f"    interventions: [{given}]\n"), name))
+    assert said in str(refused.value)
+    assert "base.train.interventions" in str(refused.value)
+
+
+def test_it_is_enough_that_it_changes_the_kernel_of_one_arm():
+    constant = "{constant: {name: orchid, conditioning: {name: power, input: constant}}, "
+    changes = [("{attention: attention,", constant + "own: orchid,")]
+    assert len(load(changed(ASK, *changes)).arms) == 3
+    nearly = (ASK[0], ASK[0] + "    interventions: [{name: truncated, taps: 9}]\n")
+    assert len(load(changed(nearly, *changes)).arms) == 3

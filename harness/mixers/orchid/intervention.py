@@ -38,14 +38,20 @@ class Intervention(Component):
     in the evaluation set, for the first the last), or the mean over the evaluation set. None
     depends on the size of a batch, but for `input: shuffled`, which looks around in its batch.
     label: what is done to h, as the end of `accuracy, h ...`.
+    remedy: what to do about one that changes no kernel.
     """
 
     of: ClassVar[Literal["own", "neighbour", "mean"]] = "own"
     label: ClassVar[str]
+    remedy: ClassVar[str] = "remove it"
 
     def suits(self, kind: Kind) -> bool:
         """Whether it has a meaning under this transform."""
         return True
+
+    def changes(self, layer: nn.Module, length: int) -> bool:
+        """Whether it can change what the layer's network makes of sequences of this length."""
+        return self.of == "own" or layer.conditioning.config.input in ("own", "shuffled")
 
     def apply(self, h: Tensor, transform: Transform) -> Tensor:
         """The kernel's spectrum (..., F, C), changed."""
@@ -61,6 +67,7 @@ class Swapped(Intervention):
 
     of = "neighbour"
     label = "swapped"
+    remedy = "have an arm whose kernel knows the example: conditioning.input own"
 
 
 @INTERVENTIONS.register("mean")
@@ -69,12 +76,15 @@ class Mean(Intervention):
 
     of = "mean"
     label = "frozen to its mean"
+    remedy = "have an arm whose kernel knows the example: conditioning.input own"
 
 
 @INTERVENTIONS.register("truncated")
 class Truncated(Intervention):
     """Taps at circular distance |t| <= taps / 2 are kept, as `conditioning.kernel_length` keeps
     them. Not for cosine transforms, whose product is no convolution and has no taps."""
+
+    remedy = "keep fewer taps"
 
     taps: Annotated[int, Field(ge=1)]
 
@@ -84,6 +94,12 @@ class Truncated(Intervention):
 
     def suits(self, kind: Kind) -> bool:
         return kind == "dft"
+
+    def changes(self, layer: nn.Module, length: int) -> bool:
+        network, points = layer.conditioning, layer.transform(length).points
+        window = network.config.kernel_length or points
+        reach = min(points // 2, window - 1 if network.causal_taps else window // 2)
+        return 2 * reach > self.taps
 
     def apply(self, h: Tensor, transform: Transform) -> Tensor:
         whole = replace(transform, length=transform.points)
@@ -96,11 +112,17 @@ class Truncated(Intervention):
 class LowPassed(Intervention):
     """The lowest `fraction` of the frequencies is kept, rounded up to whole bins."""
 
+    remedy = "keep a smaller fraction"
+
     fraction: Annotated[float, Field(gt=0, le=1)]
 
     @property
     def label(self) -> str:
         return f"low-passed to {100 * self.fraction:g} %"
+
+    def changes(self, layer: nn.Module, length: int) -> bool:
+        bins = layer.transform(length).bins
+        return math.ceil(self.fraction * bins) < bins
 
     def apply(self, h: Tensor, transform: Transform) -> Tensor:
         bins = torch.arange(h.shape[-2], device=h.device)
