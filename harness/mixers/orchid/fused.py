@@ -212,39 +212,40 @@ class _Layer:
             self.in_weight = torch.cat([self.in_weight, eye])
             in_bias = torch.cat([in_bias, in_bias.new_zeros(width)])
         self.in_bias = in_bias.unsqueeze(-1)
-        self.pairs = pairs = weights.freq.ndim == 3
-        self.short = _Taps(weights.short, weights.short_bias, 1)
-        self.time = _Taps(weights.time, weights.time_bias, self.filters)
-        self.freq = _Taps(
-            weights.freq[:, 0] if pairs else weights.freq, weights.freq_bias, 1 if pairs else 2
-        )
-        if pairs:
-            self.partner = _Taps(weights.freq[:, 1], None, 1)
-            self.exchanged = _Taps(_exchanged(weights.freq[:, 1]), None, 1)
+        self.short = _Taps(weights.short, weights.short_bias, 1, past=weights.short.shape[-1] - 1)
+        centre = weights.time.shape[-1] // 2
+        self.time = _Taps(weights.time, weights.time_bias, self.filters, past=centre)
+        self.pairs = weights.freq.ndim == 3
+        if self.pairs:
+            own, other = weights.freq.unbind(1)
+            self.freq = _Taps(own, weights.freq_bias, 1, past=centre)
+            self.partner = _Taps(other, None, 1, past=centre)
+            self.exchanged = _Taps(_exchanged(other), None, 1, past=centre)
+        else:
+            self.freq = _Taps(weights.freq, weights.freq_bias, 2, past=centre)
         self.time_norm = _scale(weights.time_scale, weights.time_offset, self.filters)
         self.freq_norm = _scale(weights.freq_scale, weights.freq_offset, 1)
 
     def forward(self, x: Tensor, y: Tensor) -> _Saved:
         """From x to y, both (b, L, D)."""
         weights, width, norm = self.weights, self.width, self.plan.normalization
-        (batch, length), taps = x.shape[:2], self.short.size
+        batch, length = x.shape[:2]
         rows = x.reshape(-1, width)
         projected = torch.addmm(self.in_bias, self.in_weight, rows.T).unflatten(1, (batch, length))
-        streams = self.short.convolve(projected[: 3 * width], past=taps - 1)[0]
+        streams = self.short.convolve(projected[: 3 * width])[0]
         after, before, v = streams.split(width)
 
         signals = x.new_empty((self.filters + 1) * width, batch, length)
-        a = self.time.convolve(projected[2 * width : 3 * width], past=self.time.size // 2)
+        a = self.time.convolve(projected[2 * width : 3 * width])
         time = _Normed.of(a, self.time_norm, out=signals[:-width].view_as(a))
         torch.mul(v, before, out=signals[-width:])
         spectra = torch.fft.rfft(signals, norm=norm)
 
         combined, partners = self._combine(spectra), None
-        past = self.freq.size // 2
-        h = self.freq.convolve(combined, past=past)
+        h = self.freq.convolve(combined)
         if self.pairs:
             partners = _exchanged(combined)
-            self.partner.convolve(partners, past=past, out=h)
+            self.partner.convolve(partners, out=h)
         h = h.view(1, 2 * width, *h.shape[-2:])
         scaled = torch.empty_like(h)
         freq = _Normed.of(h, self.freq_norm, out=scaled)
@@ -317,16 +318,14 @@ class _Layer:
         self.short.backward(
             grad_streams.unsqueeze(0),
             saved.projected[: 3 * width],
-            self.short.size - 1,
             (sums.short, sums.short_bias),
             out=grad_projected[: 3 * width],
         )
         g = grad_signals[:-width].view_as(saved.time.normed)
         g = saved.time.backward(g, self.time_norm, (sums.time_scale, sums.time_offset))
         c = slice(2 * width, 3 * width)
-        grad_projected[c] += self.time.backward(
-            g, saved.projected[c], self.time.size // 2, (sums.time, sums.time_bias)
-        )
+        time_sums = sums.time, sums.time_bias
+        self.time.backward(g, saved.projected[c], time_sums, out=grad_projected[c], add=True)
 
         grad_rows = grad_projected.flatten(1)
         sums.in_weight.addmm_(grad_rows[: 3 * width], saved.inputs)
@@ -337,14 +336,13 @@ class _Layer:
         """From the gradient of H as [Re | Im] to that of what Conv_freq reads."""
         g = grad.view_as(saved.freq.normed)
         g = saved.freq.backward(g, self.freq_norm, (sums.freq_scale, sums.freq_offset))
-        past = self.freq.size // 2
         if not self.pairs:
             g = g.view(2, self.width, *g.shape[-2:])
-            return self.freq.backward(g, saved.combined, past, (sums.freq, sums.freq_bias))
+            return self.freq.backward(g, saved.combined, (sums.freq, sums.freq_bias))
         own, other = sums.freq.unbind(1)
-        out = self.freq.backward(g, saved.combined, past, (own, sums.freq_bias))
-        self.partner.add_weight_gradient(other, g, saved.partners, past)
-        return self.exchanged.add_input_gradient(out, _exchanged(g[0]).unsqueeze(0), past)
+        out = self.freq.backward(g, saved.combined, (own, sums.freq_bias))
+        self.partner.add_weight_gradient(other, g, saved.partners)
+        return self.exchanged.input_gradient(_exchanged(g[0]).unsqueeze(0), out=out, add=True)
 
     def _combine_backward(self, grad: Tensor, saved: _Saved, grad_spectra: Tensor) -> None:
         """From the gradient of `_combine`'s output to that of the spectra of a, or k and q."""
@@ -387,21 +385,26 @@ class _Taps:
     weight (m C, K), bias (m C). As `harness.layers.depthwise_conv`, channels first.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, filters: int):
-        self.size = weight.shape[-1]
+    def __init__(self, weight: Tensor, bias: Tensor | None, filters: int, *, past: int):
+        self.past, self.size = past, weight.shape[-1]
         lifted = weight.unflatten(0, (filters, -1))[..., None, None]
         self.taps = lifted.unbind(2)  # each (m, C, 1, 1)
         self.bias = None if bias is None else bias.view(filters, -1, 1, 1)
 
-    def convolve(self, x: Tensor, *, past: int, out: Tensor | None = None) -> Tensor:
-        """Added to out, where that is given."""
-        if out is None:  # torch.addcmul is slow where two of its three inputs are broadcast
-            out = (x * self.taps[past]).add_(self.bias)
-        else:
-            out.addcmul_(x, self.taps[past])
+    def _overlaps(self, length: int):
+        """(tap, positions, the positions that they read), None where those are all."""
         for tap in range(self.size):
-            if tap != past:
-                to, source = overlap(x.shape[-1], tap - past)
+            shift = tap - self.past
+            yield tap, *(overlap(length, shift) if shift else (None, None))
+
+    def convolve(self, x: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """Added to out, where that is given."""
+        if out is None:
+            out = self.bias.expand(-1, *x.shape).contiguous()
+        for tap, to, source in self._overlaps(x.shape[-1]):
+            if to is None:
+                out.addcmul_(x, self.taps[tap])
+            else:
                 out[..., to].addcmul_(x[..., source], self.taps[tap])
         return out
 
@@ -409,31 +412,37 @@ class _Taps:
         self,
         grad: Tensor,
         x: Tensor,
-        past: int,
-        sums: tuple[Tensor, Tensor | None],
+        sums: tuple[Tensor, Tensor],
         *,
         out: Tensor | None = None,
+        add: bool = False,
     ) -> Tensor:
         """grad (m, C, b, N) to that of x, returned; those of weight and bias, added to sums."""
-        weight_sum, bias_sum = sums
-        bias_sum.add_(grad.sum((-2, -1)).view(-1))
-        self.add_weight_gradient(weight_sum, grad, x, past)
-        out = torch.zeros_like(x) if out is None else out.zero_()
-        return self.add_input_gradient(out, grad, past)
+        self.add_weight_gradient(sums[0], grad, x)
+        sums[1].add_(grad.sum((-2, -1)).view(-1))
+        return self.input_gradient(grad, out=out, add=add)
 
-    def add_weight_gradient(self, out: Tensor, grad: Tensor, x: Tensor, past: int) -> None:
+    def add_weight_gradient(self, out: Tensor, grad: Tensor, x: Tensor) -> None:
         """To out (m C, K)."""
-        out = out.unflatten(0, grad.shape[:2])
-        for tap in range(self.size):
-            to, source = overlap(x.shape[-1], tap - past)
-            out[..., tap] += (grad[..., to] * x[..., source]).sum((-2, -1))
+        products = (
+            grad * x if to is None else grad[..., to] * x[..., source]
+            for _, to, source in self._overlaps(x.shape[-1])
+        )
+        rows = [product.sum((-2, -1)).view(-1) for product in products]
+        out.add_(torch.stack(rows, -1))
 
-    def add_input_gradient(self, out: Tensor, grad: Tensor, past: int) -> Tensor:
-        """To out (C, b, N)."""
-        for tap, weights in enumerate(self.taps):
-            to, source = overlap(out.shape[-1], tap - past)
-            for g, weight in zip(grad[..., to], weights, strict=True):
-                out[..., source].addcmul_(g, weight)
+    def input_gradient(
+        self, grad: Tensor, *, out: Tensor | None = None, add: bool = False
+    ) -> Tensor:
+        """(C, b, N), to out where that is given, or added to it."""
+        for g, weight in zip(grad, self.taps[self.past], strict=True):
+            out = out.addcmul_(g, weight) if add else torch.mul(g, weight, out=out)
+            add = True
+        for tap, to, source in self._overlaps(grad.shape[-1]):
+            if to is not None:
+                target = out[..., source]
+                for g, weight in zip(grad[..., to], self.taps[tap], strict=True):
+                    target.addcmul_(g, weight)
         return out
 
 

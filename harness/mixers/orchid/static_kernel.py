@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from harness.foundation.config import Component, FromRegistry
 from harness.foundation.registry import Registry
@@ -183,19 +184,51 @@ class ImplicitFilter(nn.Module):
             later = positions(taps, self.built, self.config.bands)[self.built :]
             later = torch.from_numpy(later).to(k).expand(*k.shape[:-2], -1, -1)
             k, window = torch.cat([k, later], dim=-2), self._window(taps).to(k)
-        # Sines of large arguments, one in another, magnify rounding a hundredfold: in float64.
-        k, frequency = k.double(), self.frequency.double().unsqueeze(-2)
-        for layer in self.layers:
-            k = torch.sin(frequency * linear(k, layer.weight.double(), layer.bias.double()))
-        k = linear(k, self.out.weight.double(), None) * window
+        layers = (value for layer in self.layers for value in (layer.weight, layer.bias))
+        k = self.out(_Sines.apply(k, self.frequency, *layers)) * window
         if self.config.normalized:
             k = k / k.abs().sum(-1, keepdim=True)
-        return nn.functional.pad(k.to(self.out.weight.dtype), (0, 0, 0, length - taps))
+        return nn.functional.pad(k, (0, 0, 0, length - taps)) if taps < length else k
 
     def _window(self, taps: int) -> Tensor:
         """(taps, sides D)."""
         window = self.config.decay.window(self.width, self.built, taps)
         return torch.from_numpy(np.tile(window, self.sides)).to(torch.get_default_dtype())
+
+
+class _Sines(torch.autograd.Function):
+    """k -> sin(f (W_n ... sin(f (W_1 k + b_1)) ... + b_n)); k (..., T, E), f (..., W).
+
+    Sines of large arguments, one in another, magnify rounding a hundredfold: forward is in
+    float64. Gradients are not magnified so and stay in the parameters' type, at a third of the
+    cost; that is why this is an own function. f is multiplied to the weights, not to every tap.
+    """
+
+    @staticmethod
+    def forward(ctx, k: Tensor, frequency: Tensor, *layers: Tensor) -> Tensor:
+        saved, f = [], frequency.double()
+        k = k.double()
+        for weight, bias in zip(layers[0::2], layers[1::2], strict=True):
+            angle = linear(k, f.unsqueeze(-1) * weight, f * bias)
+            saved += [k.to(weight.dtype), angle.to(weight.dtype)]
+            k = torch.sin(angle)
+        ctx.save_for_backward(frequency, *layers, *saved)
+        return k.to(frequency.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        f, *saved = ctx.saved_tensors
+        layers, saved = saved[: len(saved) // 2], saved[len(saved) // 2 :]
+        grad, grad_f, grads = grad.contiguous(), torch.zeros_like(f), []
+        for i in reversed(range(0, len(layers), 2)):
+            (weight, bias), (k, angle) = layers[i : i + 2], saved[i : i + 2]
+            grad = torch.cos(angle).mul_(grad)
+            by_weight, by_bias = linear(grad.mT, k.mT, None), grad.sum(-2)  # of f W and f b
+            grads = [f.unsqueeze(-1) * by_weight, f * by_bias, *grads]
+            grad_f += (by_weight * weight).sum(-1) + by_bias * bias
+            grad = linear(grad, (f.unsqueeze(-1) * weight).mT, None)
+        return grad, grad_f, *grads
 
 
 def positions(taps: int, length: int, bands: int) -> np.ndarray:
