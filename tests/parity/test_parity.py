@@ -11,6 +11,9 @@ from tests.parity.check import check, main, relative_error
 HERE = Path(__file__).parent
 OWN = sorted((HERE / "data").rglob("*.npz"))
 CASE = next(file for file in OWN if "fft_full" in file.name)
+BY_STEM = {file.stem: file for file in OWN}
+HYENA = BY_STEM["hyena_order3_d4_L16_02"]
+BASED = BY_STEM["based_taylor_exp_causal_quadratic_f4_h2_d8_L33_01"]
 CORRELATION = next(file for file in OWN if file.name.startswith("t2_convtf_dctxd-o"))
 SHARED = sorted((HERE.parents[2] / "shared" / "parity").rglob("*.npz"))
 
@@ -87,6 +90,8 @@ def frequency_in_two_factors(data, config):
         (CORRELATION, option(causal=True)),  # the published code ignores it here
         (CORRELATION, option(actq="linear", activation="sigmoid", num_heads=1)),
         (CASE, frequency_in_two_factors),
+        (HYENA, option(normalized=True, short_filter_order=5, w_mod=2)),  # taken, not used
+        (BASED, option(causal=False)),  # quadratic is causal
     ],
 )
 def test_options_that_say_the_same(tmp_path, case, change):

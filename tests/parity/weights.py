@@ -42,8 +42,13 @@ class Weights:
         self.put(target.weight, weight.squeeze(-1) if weight.ndim == 3 else weight, name)
         self.put(target.bias, self.take(f"{name}.bias").flatten(), name)
 
-    def put_implicit_filter(self, target: torch.nn.Module, name: str, *, w_mod: float = 1) -> None:
-        """A sine network with its positions and window, as safari, zoology and Orchid name it."""
+    def put_implicit_filter(
+        self, target: torch.nn.Module, name: str, *, shift: float = 0, modulate: bool = True
+    ) -> None:
+        """A sine network with its positions and window, as safari and zoology name it.
+
+        shift is added to the window, which without modulate is one.
+        """
         self.put(target.positions, self.take(f"{name}.pos_emb.z")[0], f"{name}.pos_emb.z")
         for index, linear in enumerate([*target.layers, target.out]):
             path = f"{name}.implicit_filter.{2 * index}"
@@ -52,9 +57,11 @@ class Weights:
                 self.put(linear.bias, f"{path}.bias")
         paths = [key for key in self._left if key.startswith(name) and key.endswith(".freq")]
         for path in sorted(paths):
-            self.put(target.frequency, w_mod * self.take(path)[0], path)
+            self.put(target.frequency, self.take(path)[0], path)
         t, delta = self.take(f"{name}.pos_emb.t")[0], self.take(f"{name}.modulation.deltas")[0]
-        self.put(target.window, torch.exp(-t * delta.abs()), f"{name}.modulation.deltas")
+        window = torch.exp(-t * delta.abs()) + shift
+        window = window if modulate else torch.ones_like(window)
+        self.put(target.window, window, f"{name}.modulation.deltas")
 
     def finish(self) -> None:
         """Raises ValueError that names what was not used."""

@@ -42,7 +42,8 @@ def evaluate(
     pairs = {"output": (y.numpy(), data["output"])}
     with torch.no_grad():
         if "mid/kernel" in data:
-            kernel = layer.conv.taps(config["L"]).mT.unsqueeze(0)
+            taps = layer.conv.taps
+            kernel = (taps(config["L"]) if callable(taps) else taps).mT.unsqueeze(0)
             pairs["kernel"] = (kernel.numpy(), data["mid/kernel"])
         if "mid/conv_out" in data:
             pairs["conv_out"] = (layer.conv(x).numpy(), data["mid/conv_out"])

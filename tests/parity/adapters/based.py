@@ -1,7 +1,8 @@
 """Linear attention of Based in HazyResearch/zoology@d88d6f5.
 
-`train_view` chooses between two ways to the same function. Both form the angles of cosformer in
-float32, which moves its output by 1e-7: the check does likewise.
+`train_view` chooses between two ways to the same function; "quadratic" is causal whatever `causal`
+says. Both form the angles of cosformer in float32, which moves its output by 1e-7: the check does
+likewise.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ FEATURE_MAPS = {"taylor_exp": "taylor", "cosformer": "cosformer", "pos_elu": "po
 KEYS = {
     *("L", "batch", "causal", "d_model", "eps", "feature_dim", "feature_name", "l_max"),
     *("float32_casts_lifted", "float32_max_rel_dev", "num_heads", "num_key_value_heads"),
-    *("train_view", "upstream", "variant"),
+    *("train_view", "upstream", "variant", "apply_rotary", "feature_kwargs"),
 }
 
 
@@ -34,6 +35,10 @@ def unsupported(config: Mapping) -> str:
     heads = config["num_heads"]
     if config.get("num_key_value_heads", heads) != heads:
         return f"{config['num_key_value_heads']} heads of keys and values with {heads} of queries"
+    if config.get("apply_rotary"):
+        return "rotary positions"
+    if config.get("feature_kwargs"):
+        return f"options of the feature map: {config['feature_kwargs']}"
     if config["d_model"] % heads:
         return f"{heads} heads that do not divide the width {config['d_model']}"
     return ""
@@ -49,7 +54,7 @@ def evaluate(
         feature_dim=config["feature_dim"],
         feature_map=FEATURE_MAPS[config["feature_name"]],
         eps=config.get("eps", 1e-12),
-        causal=config.get("causal", True),
+        causal=config.get("causal", True) or config.get("train_view") == "quadratic",
     )
     layer = mixer.build(config["d_model"], config["L"]).to(dtype)
     weights = Weights(data)

@@ -1,4 +1,8 @@
-"""Hyena of HazyResearch/safari@02220c6 (standalone) and of HazyResearch/zoology@d88d6f5."""
+"""Hyena of HazyResearch/safari@02220c6 (standalone) and of HazyResearch/zoology@d88d6f5.
+
+The first takes `normalized` and `short_filter_order` and makes nothing of them, both do so with
+`w_mod`. Of an input longer than l_max the first sees no more than that.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ KEYS = {
     *("L", "batch", "d_model", "emb_dim", "filter_order", "float32_casts_lifted", "l_max"),
     *("float32_max_rel_dev", "num_blocks", "num_heads", "num_inner_mlps", "order", "upstream"),
     *("short_filter_order", "variant", "w", "w_mod", "normalized", "bidirectional", "shift"),
+    *("modulate", "linear_mixer"),
 }
 
 
@@ -28,10 +33,8 @@ def unsupported(config: Mapping) -> str:
             return f"{key} {config[key]}"
     if config.get("bidirectional"):
         return "bidirectional filter"
-    if config.get("shift", 0):
-        return f"window with shift {config['shift']}"
-    if config["L"] > config["l_max"]:
-        return f"length {config['L']} beyond l_max {config['l_max']}, at which the original cuts"
+    if config.get("linear_mixer"):
+        return "a linear filter"
     if _zoology(config) and config.get("order", 2) != 2:
         return f"order {config['order']} with zoology's order of gates"
     return ""
@@ -41,31 +44,31 @@ def evaluate(
     config: Mapping, data: Mapping, dtype: torch.dtype
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     expect_input(config, data, "batch", "L", "d_model")
-    layer = options(config).build(config["d_model"], config["l_max"]).to(dtype)
+    layer = options(config, data).build(config["d_model"], config["l_max"]).to(dtype)
     load(layer, config, data)
     x = torch.from_numpy(data["input"]).to(dtype)
-    y, grad = run(lambda x: layer(x, None)[0], x)
+    y, grad = run(lambda x: layer(x[:, : config["l_max"]], None)[0], x)
     pairs = {"output": (y.numpy(), data["output"])}
     # Two sines of angles times 10 amplify float32's rounding by up to 100, in the original alike.
     if "mid/kernel" in data and dtype == torch.float64:
-        kernel = layer.filter(config["L"]).detach().numpy()
+        kernel = layer.filter(min(config["L"], config["l_max"])).detach().numpy()
         pairs["kernel"] = (kernel, data["mid/kernel"])
     if "grad_input" in data:
         pairs["grad_input"] = (grad.numpy(), data["grad_input"])
     return pairs
 
 
-def options(config: Mapping) -> Hyena:
+def options(config: Mapping, data: Mapping) -> Hyena:
     return Hyena(
         order=config.get("order", 2),
-        short_filter=config.get("short_filter_order", 3),
+        short_filter=data["param/short_filter.weight"].shape[-1],
         gate_order="first_first" if _zoology(config) else "last_first",
         filter=ImplicitKernel(
             width=config.get("filter_order", 64),
             bands=(config.get("emb_dim", 3) - 1) // 2,
             inner_layers=config.get("num_inner_mlps", 2),
             frequency=float(config.get("w", 1)),
-            normalized=bool(config.get("normalized", False)),
+            normalized=_zoology(config) and bool(config.get("normalized", False)),
             decay=NoDecay(),
         ),
     )
@@ -79,7 +82,12 @@ def load(layer: torch.nn.Module, config: Mapping, data: Mapping) -> None:
     weights.put(layer.short_conv.weight, short.squeeze(1), "short_filter.weight")
     weights.put(layer.short_conv.bias, "short_filter.bias")
     weights.put(layer.skip, "filter_fn.bias")
-    weights.put_implicit_filter(layer.filter, "filter_fn", w_mod=float(config.get("w_mod", 1)))
+    weights.put_implicit_filter(
+        layer.filter,
+        "filter_fn",
+        shift=config.get("shift", 0.0),
+        modulate=config.get("modulate", True),
+    )
     weights.finish()
 
 

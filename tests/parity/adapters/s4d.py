@@ -11,7 +11,7 @@ from harness.mixers.s4d import S4D
 from tests.parity.weights import Weights, expect_input, run
 
 ACTIVATIONS = {"gelu": "gelu", "id": "identity", "identity": "identity", None: "identity"}
-OUTPUTS = {None: "linear", "glu": "glu"}
+OUTPUTS = {None: "linear", "id": "linear", "identity": "linear", "linear": "linear", "glu": "glu"}
 SCALINGS = ("linear", "inverse")
 KEYS = {
     *("L", "activation", "batch", "bidirectional", "channels", "d_model", "d_state", "layout"),
@@ -29,8 +29,6 @@ def unsupported(config: Mapping) -> str:
         return f"activation {config['activation']}"
     if config.get("postact") not in OUTPUTS:
         return f"activation {config['postact']} behind the output's map"
-    if config["d_state"] % 2:
-        return f"odd d_state {config['d_state']}"
     return ""
 
 
@@ -59,7 +57,7 @@ def evaluate(
 def options(config: Mapping) -> S4D:
     scaling = config.get("scaling", "inverse")  # initial values alone: the file has the modes
     return S4D(
-        state=config["d_state"],
+        state=config["d_state"] // 2 * 2,
         initialization=scaling if scaling in SCALINGS else "inverse",
         mode_sets=config.get("n_ssm", 1),
         bidirectional=bool(config.get("bidirectional", False)),
@@ -76,6 +74,6 @@ def load(layer: torch.nn.Module, data: Mapping) -> None:
     weights.put(kernel.log_dt, "kernel.kernel.log_dt")
     weights.put(kernel.log_decay, "kernel.kernel.log_w_real")
     weights.put(kernel.frequency, "kernel.kernel.w_imag")
-    glu = layer.output == "glu"
-    weights.put_linear(layer.out, "output_linear.0" if glu else "output_linear")
+    followed = "output_linear.0.weight" in weights  # by an activation, be it the identity
+    weights.put_linear(layer.out, "output_linear.0" if followed else "output_linear")
     weights.finish()
