@@ -12,12 +12,14 @@ Emit = Callable[[Event], None]
 
 
 def prepare(threads: int, plugins: Sequence[str]) -> None:
-    """Sets up a fresh process: its threads, and the plug-ins that the driver has loaded."""
+    """Sets up a fresh process: threads, allocator, and the plug-ins that the driver has loaded."""
     import torch
 
     from harness.foundation.plugins import load_plugins
+    from harness.training.allocator import keep_freed_memory
 
     torch.set_num_threads(threads)
+    keep_freed_memory()
     load_plugins(plugins)
 
 

@@ -21,6 +21,7 @@ from harness.bench import Timing, interleaved, machine
 from harness.foundation.config import to_data
 from harness.foundation.seeding import generator
 from harness.mixers import Mixer
+from harness.training.allocator import keep_freed_memory
 from reports.figures import curves_on_white
 
 WIDTH = 64
@@ -34,6 +35,7 @@ BASELINE = "attention"
 def measure(lengths: Sequence[int] = LENGTHS, names: Sequence[str] = ()) -> dict[str, Any]:
     """names: of mixers, all by default; attention, which the others are held against, is added."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     chosen = list(dict.fromkeys([BASELINE, *(names or mixers.names())]))
     rows = []
     for length in lengths:
