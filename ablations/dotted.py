@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.foundation.config import Path
+from harness.foundation.config import Implied, Path
 from harness.foundation.errors import HarnessError
 
 
@@ -21,7 +21,8 @@ def key(path: Path) -> str:
 
 
 def put(data: dict, path: Path, value: Any) -> None:
-    """Sets one field; a component given by its name alone becomes a mapping on the way.
+    """Sets one field; a component given by its name alone becomes a mapping on the way, and one
+    that is not given at all the default one with this field.
 
     Raises HarnessError where the path leads through something that has no such fields.
     """
@@ -32,7 +33,7 @@ def put(data: dict, path: Path, value: Any) -> None:
             inner[part] = value
             return
         if isinstance(inner, dict):
-            inner.setdefault(part, {})
+            inner.setdefault(part, Implied())
         if isinstance(inner[part], str):
             inner[part] = {"name": inner[part]}
         inner = inner[part]

@@ -266,7 +266,10 @@ def _suggestion(prefix: str, known: Iterable[str]) -> str:
     near = did_you_mean(prefix, known).partition("?")
     if near[1]:
         return near[0] + "?"
-    return "`Every run` at the end of report.html lists them; their first characters do"
+    return (
+        "`Every run` at the end of report.html lists them, their first characters do; --in takes "
+        "another folder"
+    )
 
 
 def _largest(differing) -> str:

@@ -45,6 +45,11 @@ class At(ValueError):
         self.path = path
 
 
+class Implied(dict):
+    """A mapping that a key of a field within it has made, as `model.mixer.conditioning.layers` does
+    where nothing stands at `conditioning`: as a component it is the default one of its field."""
+
+
 class FromRegistry(NamedTuple):
     """Annotation of a field that holds a component, `Annotated[Mixer, FromRegistry(MIXERS)]`, or
     `tuple[Mixer, ...]`; then one alone stands for a tuple of one. `Mixer | tuple[Mixer, ...]` keeps
@@ -138,6 +143,10 @@ def _parse(cls, data, path, where, problems):
         if key not in values:
             continue
         registry, count = registry_of(cls, key), len(problems)
+        if isinstance(values[key], Implied) and "name" not in values[key]:
+            default = field.get_default(call_default_factory=True)
+            if isinstance(default, Component):
+                values[key] = {"name": default.name} | values[key]
         if registry is not None and _takes_several(field.annotation, values[key]):
             values[key] = _parse_components(registry, values[key], (*path, key), where, problems)
         elif registry is not None:

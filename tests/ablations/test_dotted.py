@@ -82,3 +82,23 @@ def test_a_grid_over_the_layers():
     ]  # fmt: skip
     single = load(SMALL.replace("layers: 1", "layers: 2"))
     assert [arm.condition_id for arm in single.arms] == [arms[0].condition_id, arms[3].condition_id]
+
+
+def test_a_key_within_a_component_that_is_left_out_is_of_the_default_one():
+    text = SMALL.replace("mixer: attention}", "mixer: orchid}").replace(
+        "  model.mixer: {attention: attention, long_conv: {name: long_conv}}\n",
+        "  model.mixer.conditioning.kernel_length: [3, 5]\n",
+    )
+    default = load(text).arms[0].spec.model.mixer
+    assert default.conditioning.name == "cross_correlation"
+    assert default.conditioning.kernel_length == 3
+    named = load(text.replace("mixer: orchid", "mixer: {name: orchid, conditioning: power}"))
+    assert named.arms[0].spec.model.mixer.conditioning.name == "power"
+    deep = text.replace("conditioning.kernel_length", "static_kernel.decay.fast")
+    assert [arm.spec.model.mixer.static_kernel.decay.fast for arm in load(deep).arms] == [3, 5]
+    with pytest.raises(HarnessError, match=r"f\.yaml.*'kernel_lenght' of 'cross_correlation'"):
+        load(text.replace("kernel_length", "kernel_lenght"))
+    with pytest.raises(HarnessError, match="expected the name of a conditioning network"):
+        load(
+            text.replace("conditioning.kernel_length: [3, 5]", "conditioning: [{layers: 2}, power]")
+        )
