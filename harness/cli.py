@@ -264,6 +264,16 @@ def bench_cohort(members: int, as_json: bool) -> None:
     click.echo(json.dumps(result, indent=2) if as_json else cohort.render(result))
 
 
+@bench.command(name="orchid")
+@JSON
+def bench_orchid(as_json: bool) -> None:
+    """Orchid's layer: its fast path, the modules it stands for, its projections alone."""
+    from harness.bench import orchid
+
+    result = orchid.measure()
+    click.echo(json.dumps(result, indent=2) if as_json else orchid.render(result))
+
+
 @bench.command(name="mixers")
 @click.argument("names", nargs=-1, metavar="[MIXER]...")
 @click.option("--length", "lengths", type=click.IntRange(min=2), multiple=True, help="[64 to 4096]")

@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from harness.bench import Timing, interleaved, mixers
+from harness.bench import Timing, interleaved, mixers, orchid
 from harness.cli import main
 
 
@@ -61,3 +61,18 @@ def test_beyond_attention_s_longest_there_is_no_ratio(monkeypatch):
 def test_an_unknown_mixer_is_said():
     result = CliRunner().invoke(main, ["bench", "mixers", "attenton"])
     assert result.exit_code == 2 and "did you mean 'attention'" in result.stderr
+
+
+def test_orchid_with_and_without_its_fast_path(monkeypatch):
+    monkeypatch.setattr(orchid, "SHAPES", ((2, 8, 4),))
+    monkeypatch.setattr(orchid, "REPETITIONS", 2)
+    served, serves = [], orchid.fused.serves
+    monkeypatch.setattr(
+        orchid.fused, "serves", lambda *given: served.append(serves(*given)) or served[-1]
+    )
+    result = orchid.measure()
+    assert [row["candidate"] for row in result["rows"]] == 2 * [
+        "modules", "fast path", "projections",
+    ]  # fmt: skip
+    assert served == 8 * [False, True]  # in turn: two networks, two repetitions behind two
+    assert orchid.render(result).count("1.00 x") >= 2

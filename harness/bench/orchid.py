@@ -1,0 +1,89 @@
+"""Orchid's layer, forward and backward: the fast path, the modules it stands for, and its linear
+projections alone, which bound it from below. One thread, float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness import mixers
+from harness.bench import interleaved, machine
+from harness.foundation.seeding import generator
+from harness.mixers.orchid import fused
+from harness.training.allocator import keep_freed_memory
+
+SHAPES = ((64, 32, 32), (32, 128, 64), (8, 1024, 64))  # batch, length, width
+NETWORKS = ("power", "cross_correlation")
+REPETITIONS = 15
+
+
+def measure() -> dict[str, Any]:
+    """Milliseconds of each candidate, for every shape and conditioning network."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    rows = []
+    for shape in SHAPES:
+        for network in NETWORKS:
+            timings = interleaved(_candidates(shape, network), repetitions=REPETITIONS)
+            rows += [
+                {"shape": shape, "network": network, "candidate": name, **timing._asdict()}
+                for name, timing in timings.items()
+            ]
+    return {**machine(), "rows": rows}
+
+
+def render(result: dict[str, Any]) -> str:
+    """The result as text; ratios are those of the modules to each candidate."""
+    lines = [f"one thread, torch {result['torch']}; ms forward and backward, ratio to the modules"]
+    for row in result["rows"]:
+        if row["candidate"] == "modules":  # the first of its shape
+            batch, length, width = row["shape"]
+            lines += ["", f"{row['network']}, batch {batch}, length {length}, width {width}"]
+            whole = row["median_ms"]
+        lines.append(
+            f"  {row['candidate']:<16} {row['median_ms']:8.2f} "
+            f"({row['low_ms']:.2f} to {row['high_ms']:.2f})  {whole / row['median_ms']:5.2f} x"
+        )
+    return "\n".join(lines)
+
+
+def _candidates(shape: tuple[int, int, int], network: str) -> dict[str, Callable[[], object]]:
+    _, length, width = shape
+    layer = mixers.get("orchid", conditioning=network).build(width, length)
+    values = generator("bench", *shape).standard_normal(shape)
+    x = torch.from_numpy(values).float().requires_grad_()
+
+    def modules():
+        with _threshold(float("inf")):
+            return _gradients(layer(x, None)[0], x, layer)
+
+    def fast():
+        with _threshold(0):
+            return _gradients(layer(x, None)[0], x, layer)
+
+    projections = nn.ModuleList([layer.in_linear, layer.out_linear])
+
+    def alone():
+        streams = layer.in_linear(x)
+        y = layer.out_linear(streams[..., :width])
+        return _gradients(y, x, projections)
+
+    return {"modules": modules, "fast path": fast, "projections": alone}
+
+
+def _gradients(y: Tensor, x: Tensor, layer: nn.Module) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(y.sum(), [x, *layer.parameters()])
+
+
+@contextmanager
+def _threshold(numbers: float):
+    """The size from which on the fast path serves."""
+    kept, fused.WORTHWHILE = fused.WORTHWHILE, numbers
+    try:
+        yield
+    finally:
+        fused.WORTHWHILE = kept
