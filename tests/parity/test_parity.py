@@ -14,6 +14,7 @@ CASE = next(file for file in OWN if "fft_full" in file.name)
 BY_STEM = {file.stem: file for file in OWN}
 HYENA = BY_STEM["hyena_order3_d4_L16_02"]
 BASED = BY_STEM["based_taylor_exp_causal_quadratic_f4_h2_d8_L33_01"]
+PAIRS = BY_STEM["freq_convtf_fft-o_causal_layernorm_sconv_d4_L33_056"]
 CORRELATION = next(file for file in OWN if file.name.startswith("t2_convtf_dctxd-o"))
 SHARED = sorted((HERE.parents[2] / "shared" / "parity").rglob("*.npz"))
 
@@ -30,7 +31,9 @@ def rewrite(source, target, change):
         data = {key: archive[key] for key in archive.files}
     config = json.loads(str(data["config"]))
     change(data, config)
-    np.savez(target, **{**data, "config": np.array(json.dumps(config))})
+    if "config" in data:
+        data["config"] = np.array(json.dumps(config))
+    np.savez(target, **data)
 
 
 def drop(key):
@@ -53,12 +56,24 @@ def extra_weight(data, config):
     data["param/mystery"] = np.zeros(3, dtype=np.float32)
 
 
+def another_frequency(data, config):
+    key = "param/fixed_conv.implicit_filter.3.freq"
+    data[key] = data[key] + 1
+
+
+def last_pair_scaled(data, config):
+    data["output"][0, 1, -1] *= 1 + 1e-6
+
+
 @pytest.mark.parametrize(
     ("change", "status", "detail"),
     [
         (scale_output, "failed", "output 1.0e-07"),
         (wrong_shape, "failed", "in_linear.weight"),
         (extra_weight, "failed", "mystery"),
+        (another_frequency, "failed", "implicit_filter.3.freq is another vector"),
+        (drop("param/fixed_conv.implicit_filter.3.freq"), "failed", "implicit_filter.3.freq"),
+        (drop("config"), "failed", "lacks 'config'"),
         (drop("input"), "failed", "lacks 'input"),
         (drop("param/out_linear.bias"), "failed", "out_linear.bias"),
         (option(L=17), "failed", "17"),
@@ -100,6 +115,21 @@ def test_options_that_say_the_same(tmp_path, case, change):
     assert result.status == "passed", result
 
 
+def test_every_kernel_with_every_example(tmp_path):
+    """The output with a dimension too many, off its diagonal."""
+    rewrite(PAIRS, tmp_path / "case.npz", last_pair_scaled)
+    result = check(tmp_path / "case.npz")
+    assert result.status == "failed", result
+
+
+@pytest.mark.parametrize("config", ["{not JSON", "[1, 2]", "null", "3"])
+def test_a_configuration_that_is_none(tmp_path, config):
+    with np.load(CASE) as archive:
+        np.savez(tmp_path / "case.npz", **{**archive, "config": np.array(config)})
+    result = check(tmp_path / "case.npz")
+    assert result.status == "failed" and result.case == "case", result
+
+
 def test_the_command_counts_and_fails(tmp_path, capsys):
     rewrite(CASE, tmp_path / "a.npz", option())
     rewrite(CASE, tmp_path / "b.npz", option(num_heads=2))
@@ -112,6 +142,7 @@ def test_the_command_counts_and_fails(tmp_path, capsys):
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "1 passed, 1 failed" and "c" in out
     assert main([str(tmp_path / "nothing")]) == 2
+    assert main([str(tmp_path), str(tmp_path / "nothing")]) == 2
 
 
 def test_relative_error():

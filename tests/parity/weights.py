@@ -55,9 +55,12 @@ class Weights:
             self.put(linear.weight, f"{path}.weight")
             if linear.bias is not None:
                 self.put(linear.bias, f"{path}.bias")
-        paths = [key for key in self._left if key.startswith(name) and key.endswith(".freq")]
-        for path in sorted(paths):
-            self.put(target.frequency, self.take(path)[0], path)
+        for index in range(len(target.layers)):  # one vector under several names
+            path = f"{name}.implicit_filter.{2 * index + 1}.freq"
+            frequency = self.take(path)
+            if not torch.equal(frequency, self.take(f"{name}.implicit_filter.1.freq")):
+                raise ValueError(f"{path} is another vector than that of the first layer")
+            self.put(target.frequency, frequency[0], path)
         t, delta = self.take(f"{name}.pos_emb.t")[0], self.take(f"{name}.modulation.deltas")[0]
         window = torch.exp(-t * delta.abs()) + shift
         window = window if modulate else torch.ones_like(window)

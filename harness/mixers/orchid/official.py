@@ -146,17 +146,19 @@ class _Loader:
 
     def _filter(self, convolution: nn.Module, name: str, options: Mapping) -> None:
         """A static kernel and its skip. All sines share one vector of frequencies, which has
-        their factor w_mod in it here."""
+        their factor w_mod in it here, and under each of their names in a state dict."""
         ours = convolution.static_kernel
         self._copy(convolution.skip, f"{name}.bias")
         self._put(ours.positions, self._take(f"{name}.pos_emb.z")[0], f"{name}.pos_emb.z")
         for index, linear in enumerate([*ours.layers, ours.out]):
             for part, target in linear.named_parameters():
                 self._copy(target, f"{name}.implicit_filter.{2 * index}.{part}")
-        for path in sorted(self.left):
-            if path.startswith(f"{name}.") and path.endswith(".freq"):
-                frequency = options.get("w_mod", 1) * self._take(path)[0]
-                self._put(ours.frequency, frequency, path)
+        for index in range(len(ours.layers)):
+            path = f"{name}.implicit_filter.{2 * index + 1}.freq"
+            frequency = self._take(path)
+            if not torch.equal(frequency, self._take(f"{name}.implicit_filter.1.freq")):
+                raise ValueError(f"{path} is another vector than that of the first layer")
+            self._put(ours.frequency, options.get("w_mod", 1) * frequency[0], path)
         t = self._take(f"{name}.pos_emb.t")[0].to(ours.window.dtype)
         delta = self._take(f"{name}.modulation.deltas")[0].to(ours.window.dtype)
         window = torch.exp(-t * delta.abs()) + options.get("shift", 0.0)

@@ -131,12 +131,13 @@ def _kind(config: Mapping, names: set[str]) -> str:
 
 
 def _check_sizes(config: Mapping, data: Mapping, kind: str) -> None:
-    sizes = {"B": config["B"], "T": config["T"], "H": config["H"], "K": config["K"]}
-    name = "x" if kind == "hgrn" else "k"
-    expected = tuple(sizes["K" if axis == "D" else axis] for axis in config["layout"])
-    if data[f"input_{name}"].shape != expected:
-        shape = data[f"input_{name}"].shape
-        raise ValueError(f"input_{name} is {shape}, its configuration says {expected}")
+    sizes = {"B": config["B"], "T": config["T"], "H": config["H"]}
+    channels = {"x": config["K"]} if kind == "hgrn" else {"k": config["K"], "v": config["V"]}
+    for name, size in channels.items():
+        expected = tuple(size if axis in "KD" else sizes[axis] for axis in config["layout"])
+        if data[f"input_{name}"].shape != expected:
+            shape = data[f"input_{name}"].shape
+            raise ValueError(f"input_{name} is {shape}, its configuration says {expected}")
 
 
 def _time_last_but_one(value: Tensor, name: str, layout: str) -> Tensor:

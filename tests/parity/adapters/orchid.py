@@ -1,6 +1,7 @@
 """The published Orchid layer (Karami-m/orchid@061f6df); see `harness.mixers.orchid.official`.
 
-With its `causal: true` files hold the meaningful diagonal of the output as `output_diag`.
+With its `causal: true` the output has a dimension too many, [i, j] being example j with the kernel
+of example i; `output_diag` is the meaningful diagonal. Both are checked.
 """
 
 from __future__ import annotations
@@ -57,14 +58,33 @@ def evaluate(
         kernel = layer.conditioning_kernel(x).detach()
         if "mid/h_adapt" in data:
             kernel = _as_stored(kernel, network, data, length)
-    diag = "_diag" if "output_diag" in data else ""
-    pairs = {"output": (y.detach().numpy(), data["output" + diag])}
+        ours = {"output": y, "grad_input": grad}
+        if data["output"].ndim == 4:
+            ours = {f"{name}_diag": value for name, value in ours.items() if f"{name}_diag" in data}
+            y = _all_pairs(layer, network, x)
+            (grad,) = torch.autograd.grad(y.square().sum(), x)
+            ours |= {"output": y, "grad_input": grad}
+    pairs = {
+        name: (value.detach().numpy(), data[name])
+        for name, value in ours.items()
+        if name in data or name == "output"
+    }
     if "mid/h_adapt" in data:
         theirs = data["mid/h_adapt"]
         pairs["kernel"] = (kernel, theirs.squeeze(1) if theirs.ndim == 4 else theirs)
-    if "grad_input" + diag in data:
-        pairs["grad_input"] = (grad.numpy(), data["grad_input" + diag])
     return pairs
+
+
+def _all_pairs(layer: torch.nn.Module, network: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """(B, B, L, D): outputs [i, j] of example j with the kernel that example i makes."""
+    pairs = (len(x), len(x))
+
+    def first_of_pair(_, arguments: tuple) -> tuple:
+        c, *rest = arguments
+        return c.unflatten(0, pairs).transpose(0, 1).flatten(0, 1), *rest
+
+    with network.register_forward_pre_hook(first_of_pair):
+        return layer(x.repeat(len(x), 1, 1), None)[0].unflatten(0, pairs)
 
 
 def _as_stored(kernel: torch.Tensor, network, data: Mapping, length: int) -> np.ndarray:
