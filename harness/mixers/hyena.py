@@ -64,9 +64,10 @@ class Hyena(Mixer):
         return 2.0 * (streams + 1) * width**2 + width * per_channel
 
     def state_size(self, width: int, length: int) -> int:
-        """All inputs of every long convolution, and the taps of the short one."""
+        """The inputs that every long convolution reaches, all unless its filter has a
+        kernel_length, and those before the present that the short one does."""
         short = (self.order + 1) * (self.short_filter - 1)
-        return width * ((self.order - 1) * length + short)
+        return width * ((self.order - 1) * self.filter.num_taps(length) + short)
 
 
 class _Hyena(nn.Module):

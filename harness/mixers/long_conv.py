@@ -49,8 +49,9 @@ class LongConv(Mixer):
         return 2.0 * width**2 + convolution
 
     def state_size(self, width: int, length: int) -> int:
-        """All inputs: a kernel as long as the sequence has no smaller exact state."""
-        return length * width
+        """All inputs, as a kernel as long as the sequence has no smaller exact state; those that
+        it reaches where it is causal and shorter."""
+        return width * (self.kernel.num_taps(length) if self.causal else length)
 
 
 class _LongConv(nn.Module):

@@ -64,3 +64,13 @@ def test_taps_beyond_the_built_length_are_zero():
 def test_what_cannot_be_built_is_refused(options, length, message):
     with pytest.raises(ValueError, match=message):
         mixers.get("hyena", **options).build(4, length)
+
+
+@pytest.mark.parametrize(("kernel_length", "kept"), [(None, 20), (5, 5)])
+def test_state_is_what_a_kernel_reaches(kernel_length, kept):
+    kernel = {"name": "implicit", "kernel_length": kernel_length}
+    hyena = mixers.get("hyena", order=3, short_filter=4, filter=kernel)
+    assert hyena.state_size(8, 20) == 8 * (2 * kept + 4 * 3)
+    assert mixers.get("long_conv", kernel=kernel).state_size(8, 20) == 8 * kept
+    assert mixers.get("long_conv", kernel=kernel).state_size(8, 3) == 8 * 3
+    assert mixers.get("long_conv", kernel=kernel, causal=False).state_size(8, 20) == 8 * 20

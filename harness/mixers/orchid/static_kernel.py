@@ -95,6 +95,10 @@ class StaticKernel(Component):
         sides: 2 for a second kernel, of negative taps, with the same window.
         """
 
+    def num_taps(self, length: int) -> int:
+        """Taps that may differ from zero, in a sequence of this length."""
+        return length
+
     @abstractmethod
     def flops(self, width: int, length: int) -> float:
         """FLOPs of forming the kernel once (it serves a whole batch)."""
@@ -138,7 +142,7 @@ class ImplicitKernel(StaticKernel):
     def _no_inert_option(self):
         if self.beyond == "network" and self.kernel_length is not None:
             raise ValueError(
-                "static_kernel.beyond: network has no effect where kernel_length ends the kernel; "
+                "beyond: network has no effect where kernel_length ends the kernel; "
                 "remove one of the two"
             )
         return self
@@ -146,15 +150,18 @@ class ImplicitKernel(StaticKernel):
     def check(self, width: int, length: int) -> None:
         if self.kernel_length is not None and self.kernel_length > length:
             raise ValueError(
-                f"static_kernel.kernel_length is {self.kernel_length}, but the length is {length}: "
-                f"choose 1 to {length}, or null for all taps"
+                f"the static kernel's kernel_length is {self.kernel_length}, but the length is "
+                f"{length}: choose 1 to {length}, or null for all taps"
             )
 
     def module(self, width: int, length: int, *, sides: int = 1) -> ImplicitFilter:
         return ImplicitFilter(self, width, length, sides)
 
+    def num_taps(self, length: int) -> int:
+        return min(length, self.kernel_length or length)
+
     def flops(self, width: int, length: int) -> float:
-        taps = self.kernel_length or length
+        taps = self.num_taps(length)
         mlp = (2 * self.bands + 1) * self.width + self.inner_layers * self.width**2
         return 2.0 * taps * (mlp + self.width * width)
 
