@@ -52,7 +52,7 @@ def evaluate(
     if config.get("causal", True) and config.get("type") != "corrTime":
         network.in_time = True
     x = torch.from_numpy(data["input"]).to(dtype).requires_grad_()
-    with _stored_matrices(data):
+    with _original_matrices(config, data):
         y, _ = layer(x, None)
         (grad,) = torch.autograd.grad(y.square().sum(), x)
         kernel = layer.conditioning_kernel(x).detach()
@@ -98,17 +98,32 @@ def _as_stored(kernel: torch.Tensor, network, data: Mapping, length: int) -> np.
     return kernel.mT.numpy()
 
 
-def _stored_matrices(data: Mapping):
-    """The dense cosine matrices of the original are rounded to float32: its own are used."""
-    if "param/dct_forward_matrix" not in data:
+def _original_matrices(config: Mapping, data: Mapping):
+    """Cosine transforms with what the original rounds to float32 in them: a dense matrix, which is
+    in the file, or the factors around an FFT."""
+    if "param/dct_forward_matrix" in data:
+        pair = [data[f"param/dct_{name}_matrix"] for name in ("forward", "inverse")]
+    elif config["dxt"].startswith("dctx2"):
+        pair = _rounded_factors(config["L"], ortho=config["dxt"].endswith("-o"))
+    else:
         return nullcontext()
 
     def matrices(transform, dtype, device):
-        return tuple(
-            torch.from_numpy(data[f"param/dct_{name}_matrix"]).to(device, dtype)
-            for name in ("forward", "inverse")
-        )
+        return tuple(torch.from_numpy(matrix).to(device, dtype) for matrix in pair)
 
     return mock.patch.multiple(
         global_convolution, _matrices=matrices, COSINE_MATRIX_POINTS=math.inf
     )
+
+
+def _rounded_factors(n: int, *, ortho: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine transform and inverse, each the real part of an FFT over 2n points."""
+    turn = np.exp(-0.5j * np.pi / n * np.arange(2 * n)).astype(np.complex64)
+    scale = np.full(n, 1 / np.sqrt(2 * n) if ortho else 1.0)
+    scale[0] /= np.sqrt(2) if ortho else 1
+    twice = np.concatenate([np.eye(n), np.eye(n)[:, ::-1]], axis=1)
+    forward = np.fft.fft(twice)[:, :n] * turn[:n] * scale.astype(np.float32)
+    odd = np.diag((1 / scale).astype(np.float32).astype(float))
+    odd = np.concatenate([odd, np.zeros((n, 1)), -odd[:, :0:-1]], axis=1)
+    inverse = np.fft.ifft(odd / turn)[:, :n]
+    return forward.real.T.copy(), inverse.real.T.copy()
