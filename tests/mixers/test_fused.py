@@ -140,3 +140,19 @@ def test_an_intervention_is_not_passed_by():
     layer.convolutions[0].intervention = lambda h, transform: 0 * h
     assert not fused.serves(layer, x)
     assert (layer(x, None)[0] - y).abs().max() > 0
+
+
+def test_what_is_kept_for_backward_grows_with_the_length_alone():
+    def numbers_a_token(length):
+        layer = mixers.get("orchid").build(8, length)
+        grad_fn = layer(noise(1, length, 8).float(), None)[0].grad_fn
+        kept = {}
+        for _, saved, _, _ in grad_fn.blocks:
+            for field in saved:
+                for value in field if isinstance(field, tuple) else (field,):
+                    if value is not None:
+                        storage = value.untyped_storage()
+                        kept[storage.data_ptr()] = storage.nbytes()
+        return sum(kept.values()) / length
+
+    assert numbers_a_token(2**14) <= 1.001 * numbers_a_token(2**9)
