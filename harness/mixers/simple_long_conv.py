@@ -37,7 +37,10 @@ class SimpleLongConv(Mixer):
     """Convolution with a kernel whose taps are parameters, shrunk towards zero.
 
     threshold: lambda. smoothing: taps of a moving average over the kernel's positions, odd, zeros
-    beyond its ends counted; null: none. bidirectional: a second kernel reads the future.
+    beyond its ends counted; null: none. From 5 on it makes `random` taps so small that the default
+    threshold leaves hardly one, and without taps a kernel never learns: begin with
+    double_exponential ones, or choose a threshold of 0.001.
+    bidirectional: a second kernel reads the future.
     channels: kernels that read each input channel, the map across channels sees all.
     initialization: `random` 0.002 times normal; `double_exponential` 0.02 times normal times
     exp(-(t/L) floor(D/2)^(d/D)), faster decay in later channels.

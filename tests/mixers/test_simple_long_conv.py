@@ -82,3 +82,17 @@ def test_double_exponential_decays_faster_in_later_channels():
 def test_what_makes_no_sense_is_refused(options, message):
     with pytest.raises(HarnessError, match=message):
         mixers.get("simple_long_conv", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "least", "most"),
+    [
+        ({"smoothing": 5}, 0.0, 0.01),
+        ({"smoothing": 5, "threshold": 0.001}, 0.1, 1.0),
+        ({"smoothing": 7, "initialization": "double_exponential"}, 0.1, 1.0),
+    ],
+)
+def test_share_of_the_taps_that_smoothing_leaves_at_the_start(options, least, most):
+    layer = mixers.get("simple_long_conv", **options).build(32, 128)
+    share = (layer.kernel.shrunk() != 0).double().mean().item()
+    assert least <= share <= most
