@@ -5,8 +5,9 @@ they serve every other option, and the tests hold the two against each other. Wh
 
 - inside, channels come first, (D, B, L), which is how a matrix product can deliver them and how
   an FFT wants them: no copies around the FFTs, and a norm over channels is a sum of whole rows;
-- every operation on an array is one that torch runs vectorised, and there are few of them: an
-  autograd graph of the same modules has about twice as many;
+- every operation on an array is one that torch runs vectorised (torch.addcmul with two broadcast
+  inputs and products with a lazy conjugate are not), and there are fewer of them than in an
+  autograd graph of the modules;
 - a block of examples passes through the whole layer before the next is touched, so that what one
   operation hands to the next is still in the cache, and temporaries are small enough that the
   allocator keeps them instead of asking the system for fresh pages.
