@@ -47,7 +47,7 @@ def by_modules(layer, x, monkeypatch):
         return run(layer, x)
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 7, 12, 33])
+@pytest.mark.parametrize("length", [2, 3, 7, 12, 33])
 @pytest.mark.parametrize("name", CASES)
 def test_agrees_with_the_modules(name, length, monkeypatch):
     """Output and all gradients in float64; rounding alone tells them apart."""

@@ -311,6 +311,19 @@ REFUSED = [
     ({"conditioning": "magnitud"}, "magnitude"),
     ({"chain": "gate-gate"}, "chain: .*with a conv"),
     ({"chain": "gate-convolution"}, "chain: .*'gate' and 'conv'"),
+    (
+        {"conditioning": {"name": "power", "filter_size": 1, "padding": "reflect"}},
+        "no effect on filters of one tap",
+    ),
+    (
+        {
+            "conditioning": {
+                "name": "cross_correlation",
+                "activation": {"name": "relu", "on": "magnitude"},
+            }
+        },
+        "activation.on",
+    ),
     ({"gain": "matched", "normalization": "ortho"}, "sets its own normalization"),
     ({"transform": "dct", "form": "causal"}, "form: causal needs transform: dft"),
     ({"form": {"name": "circular", "chunks": 4}}, "unknown key 'chunks'"),
@@ -322,6 +335,8 @@ REFUSED = [
 ]
 REFUSED_AT_8 = [
     ({"heads": 3}, "3 heads.*got 4"),
+    ({"heads": 1}, "over 2 numbers.*or 2 heads or more"),
+    ({"heads": 2, "transform": "dct"}, "over 2 numbers.*or 4 heads or more"),
     ({"conditioning": {"name": "power", "padded": True}, "form": "causal"}, "pads by itself"),
     (
         {"conditioning": {"name": "power", "padding": "circular"}, "form": "causal"},

@@ -37,12 +37,13 @@ def networks(draw, paddings=("zeros", "reflect", "circular"), names=("static", *
     name = draw(st.sampled_from(names))
     if name == "static":
         return name
+    taps = draw(st.sampled_from([1, 3]))
     return {
         "name": name,
         "convolutions": draw(st.sampled_from(["time+freq", "time", "freq"])),
-        "filter_size": draw(st.sampled_from([1, 3])),
+        "filter_size": taps,
         "layers": draw(st.sampled_from([1, 2])),
-        "padding": draw(st.sampled_from(paddings)),
+        "padding": draw(st.sampled_from(paddings)) if taps > 1 else "zeros",
         "norm": draw(st.sampled_from(["layernorm", "none"])),
         "kernel_length": draw(st.sampled_from([None, 1, 3])),
     }
@@ -228,6 +229,21 @@ def test_a_trained_table_has_no_rows_beyond_its_length():
     options = {"conditioning": {"name": "power", "input": "table"}}
     with pytest.raises(ValueError, match=r"8 rows.*sequence has 12"):
         build(8, options)(noise(1, 12, WIDTH), None)
+
+
+@pytest.mark.parametrize(
+    ("heads", "transform", "norm"),
+    [(1, "dft", "none"), (1, "dct", "batchnorm"), (2, "dft", "layernorm"), (2, "dct", "none")],
+)
+@pytest.mark.parametrize("conditioning", DYNAMIC)
+def test_shared_kernels_depend_on_the_input(conditioning, heads, transform, norm):
+    network = {"name": conditioning, "norm": norm}
+    options = dict(heads=heads, transform=transform, conditioning=network)
+    layer, x = build(9, options), noise(3, 9, WIDTH).requires_grad_()
+    h = layer.conditioning_kernel(x)
+    assert h.std(0).mean() > 0.05 * h.abs().mean()
+    (grad,) = torch.autograd.grad((h * noise(*h.shape, seed=1)).sum(), x)
+    assert grad.abs().max() > 1e-2
 
 
 def test_heads_share_one_kernel_and_one_head_a_channel_is_none():

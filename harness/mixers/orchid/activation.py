@@ -96,6 +96,10 @@ class Softplus(Pointwise):
 
 @ACTIVATIONS.register("relu")
 class Relu(Pointwise):
+    """A magnitude is never negative, so that only its parts can be rectified."""
+
+    on: Literal["parts"] = "parts"
+
     function = staticmethod(torch.relu)
 
 

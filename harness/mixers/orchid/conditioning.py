@@ -11,7 +11,8 @@ not change when c is shifted in a circle, so the convolution with such a kernel 
 shift-equivariant: exactly with `padding: circular`, away from the borders with zeros.
 
 With `heads` G < D the channels of a head share one kernel: their |F|, or F* F, are averaged
-before Conv_freq, as the heads of attention sum over channels.
+before Conv_freq, as the heads of attention sum over channels. A norm over very few kernels would
+leave nothing of the input (of two numbers their order alone), so layernorm needs four or more.
 
 Dimensions: B batch, M kernels an example (causal form), L length, D width, F bins, C = 2G (DFT,
 [Re | Im]) or G (cosine), G heads (D without), K taps.
@@ -36,6 +37,8 @@ from harness.mixers.orchid.conv_block import ConvBlock, HiddenActivation, Norm, 
 from harness.mixers.orchid.form import Form
 from harness.mixers.orchid.global_convolution import Kind, Normalization, Transform
 
+LEAST_NORMED = 4  # numbers in a layer norm over the kernels of heads
+
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -57,7 +60,7 @@ class Reading(NamedTuple):
 class Conditioning(Component):
     """Base of the conditioning networks."""
 
-    def check(self, length: int, kind: Kind, form: Form) -> None:
+    def check(self, width: int, length: int, kind: Kind, form: Form, heads: int | None) -> None:
         """Raises ValueError where the network cannot be built."""
 
     @abstractmethod
@@ -90,7 +93,7 @@ class Dynamic(Conditioning):
         kernel does not know the example: constant: one trained vector (D) in place of c at every
         position (D more parameters); table: a trained sequence (L, D), which can make any
         kernel the network can make (L D more parameters, the strongest control); shuffled: c of
-        the next example in the batch (with B = 1, its own).
+        the example before it in the batch (with B = 1, its own).
     kernel_length: K, taps at circular distance |t| <= K/2 are kept (the kernel of magnitude and
         power is even before Conv_freq), the first K where `padded` and in the causal form;
         null: all.
@@ -123,6 +126,11 @@ class Dynamic(Conditioning):
             raise ValueError(
                 "hidden_activation acts between layers: it needs layers: 2 or more, or leave it out"
             )
+        if self.filter_size == 1 and self.padding != "zeros":
+            raise ValueError(
+                f"padding {self.padding} has no effect on filters of one tap: leave it out, or "
+                "choose filter_size: 3"
+            )
         if self.filter_size % 2 == 0:
             raise ValueError(
                 f"filter_size is {self.filter_size}, but a centred filter has an odd number of "
@@ -130,7 +138,15 @@ class Dynamic(Conditioning):
             )
         return self
 
-    def check(self, length: int, kind: Kind, form: Form) -> None:
+    def check(self, width: int, length: int, kind: Kind, form: Form, heads: int | None) -> None:
+        normed = (heads or width) * (2 if kind == "dft" else 1)
+        if heads is not None and heads < width and "freq" in self.convolutions:
+            if self.norm == "layernorm" and normed < LEAST_NORMED:
+                raise ValueError(
+                    f"conditioning.norm layernorm over {normed} numbers, which {heads} heads make "
+                    "of a bin, leaves nothing of the input: choose norm: batchnorm or none, or "
+                    f"{LEAST_NORMED * heads // normed} heads or more"
+                )
         if self.kernel_length is not None and self.kernel_length > length:
             raise ValueError(
                 f"conditioning.kernel_length is {self.kernel_length}, but the length is {length}: "

@@ -50,6 +50,8 @@ class Causal(Form):
     input has shaped, and shift equivariance is lost. The chunk's size is set by the length that
     the layer is built for: up to that length, a prefix of the input gives the same outputs.
 
+    chunks: 2 to L; more than the length are as many as it has positions.
+
     Orchid's authors published no causal form: no claim of their paper is judged with this one.
     """
 

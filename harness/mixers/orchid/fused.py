@@ -83,6 +83,7 @@ def serves(layer: _Orchid, x: Tensor) -> bool:
     if (
         x.device.type != "cpu"
         or x.shape[-3:].numel() < WORTHWHILE
+        or x.shape[-2] == 1
         or width % 4  # matrix products round by alignment otherwise, see `harness.layers.linear`
         or network is None
         or network.config.name not in ("power", "magnitude", "cross_correlation")

@@ -244,7 +244,7 @@ def _taps(options: Mapping) -> int:
 
 
 def _padding(options: Mapping) -> str:
-    return options.get("padding_mode", "zeros")
+    return options.get("padding_mode", "zeros") if _taps(options) > 1 else "zeros"
 
 
 def _residual(options: Mapping) -> str | None:
@@ -273,6 +273,8 @@ def _actq(options: Mapping) -> Activation | None:
     # The published softshrink asks for its number, no other here has one.
     if name not in ACTIVATIONS or bool(plus) != (name == "softshrink"):
         return None
+    if (name, text.endswith("_abs")) == ("relu", True):  # a magnitude is never negative
+        name = "identity"
     if name == "identity" or text in ("softmax", "smax"):
         return ACTIVATIONS.get(name)()
     if name == "softmax":

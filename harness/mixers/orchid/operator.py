@@ -132,7 +132,7 @@ class Orchid(Mixer):
                 f"got {width}"
             )
         self.static_kernel.check(width, length)
-        self.conditioning.check(length, self.transform, self.form)
+        self.conditioning.check(width, length, self.transform, self.form, self.heads)
 
     def module(self, width: int, length: int) -> nn.Module:
         return _Orchid(self, width, length)
