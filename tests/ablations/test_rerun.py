@@ -7,14 +7,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from ablations import executors, runner
 from ablations.ledger import FILE
 from ablations.rerun import find, rerun
 from harness import weights
-from harness.cli import main
 from harness.foundation.errors import HarnessError
+from tests import command
 from tests.ablations.examples import load
 
 ORCHID = """
@@ -49,15 +48,7 @@ def done(tmp_path_factory) -> Path:
 @pytest.fixture
 def orchid(done, monkeypatch):
     monkeypatch.chdir(done)
-
-    def call(*words: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(main, list(words))
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result
-
-    return call
+    return command.orchid
 
 
 def ids(folder: Path) -> list[str]:

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from click.testing import CliRunner
 
-from harness.bench import Timing, interleaved, mixers, orchid
-from harness.cli import main
+from harness.bench import Timing, interleaved, mixers
+from harness.bench import orchid as layer
+from tests.command import orchid
 
 
 def test_candidates_take_turns():
@@ -32,8 +32,7 @@ def test_peak_memory_is_what_is_held_at_once():
 
 def test_mixers_against_length(tmp_path):
     words = ["bench", "mixers", "short_conv", "mlp_mixer", "--length", "16", "--length", "8"]
-    result = CliRunner().invoke(main, [*words, "--json", "--svg", str(tmp_path / "a.svg")])
-    assert result.exit_code == 0, result.output
+    result = orchid(*words, "--json", "--svg", str(tmp_path / "a.svg"))
     rows = json.loads(result.stdout)["rows"]
     assert {(row["mixer"], row["length"]) for row in rows} == {
         (mixer, length) for mixer in ("attention", "short_conv", "mlp_mixer") for length in (8, 16)
@@ -59,20 +58,20 @@ def test_beyond_attention_s_longest_there_is_no_ratio(monkeypatch):
 
 
 def test_an_unknown_mixer_is_said():
-    result = CliRunner().invoke(main, ["bench", "mixers", "attenton"])
-    assert result.exit_code == 2 and "did you mean 'attention'" in result.stderr
+    result = orchid("bench", "mixers", "attenton", code=2)
+    assert "did you mean 'attention'" in result.stderr
 
 
 def test_orchid_with_and_without_its_fast_path(monkeypatch):
-    monkeypatch.setattr(orchid, "SHAPES", ((2, 8, 4),))
-    monkeypatch.setattr(orchid, "REPETITIONS", 2)
-    served, serves = [], orchid.fused.serves
+    monkeypatch.setattr(layer, "SHAPES", ((2, 8, 4),))
+    monkeypatch.setattr(layer, "REPETITIONS", 2)
+    served, serves = [], layer.fused.serves
     monkeypatch.setattr(
-        orchid.fused, "serves", lambda *given: served.append(serves(*given)) or served[-1]
+        layer.fused, "serves", lambda *given: served.append(serves(*given)) or served[-1]
     )
-    result = orchid.measure()
+    result = layer.measure()
     assert [row["candidate"] for row in result["rows"]] == 2 * [
         "modules", "fast path", "projections",
     ]  # fmt: skip
     assert served == 8 * [False, True]  # in turn: two networks, two repetitions behind two
-    assert orchid.render(result).count("1.00 x") >= 2
+    assert layer.render(result).count("1.00 x") >= 2

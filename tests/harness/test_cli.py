@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from harness.cli import main
+from tests import command
 from tests.ablations.examples import SMALL, TROUBLE_PLUGIN, changed
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -22,15 +22,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 def orchid(tmp_path, monkeypatch):
     """The command, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*words: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(main, list(words))
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result
-
-    return call
+    return command.orchid
 
 
 def test_list_names_everything(orchid):
