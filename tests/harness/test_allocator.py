@@ -13,17 +13,17 @@ if "keep" in sys.argv and not keep_freed_memory():
     sys.exit(3)
 def step():
     torch.ones(2**24).sum()  # 64 MiB
-for _ in range(10):  # until the holes fit
+counts = [resource.getrusage(resource.RUSAGE_SELF).ru_minflt]
+for _ in range(20):
     step()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
-    step()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(min(later - before for before, later in zip(counts, counts[1:])))
 """
 
 
 def faults(*words: str) -> int:
-    """Page faults of five steps after the first ten, in a process of their own."""
+    """Fewest page faults of a step among twenty, in a process of their own: the first ones look for
+    holes that fit, and the system may take pages away at any time."""
     done = subprocess.run([sys.executable, "-c", CODE, *words], capture_output=True, text=True)
     if done.returncode == 3:
         pytest.skip("not glibc")
@@ -32,4 +32,4 @@ def faults(*words: str) -> int:
 
 
 def test_pages_are_not_asked_for_again():
-    assert 20 * faults("keep") < faults()
+    assert 5 * max(1, faults("keep")) < faults()  # huge pages make few faults of many
