@@ -97,12 +97,25 @@ def fits(mixer, width):
     return True
 
 
-def test_a_diverging_member_leaves_the_others_untouched():
+@pytest.mark.parametrize("norm", ["layernorm", "batchnorm"])
+def test_a_diverging_member_leaves_the_others_untouched(norm):
+    """Also where members have running statistics."""
+    mixer = {"name": "orchid", "conditioning": {"name": "magnitude", "norm": norm}}
     wild = tiny(
-        train__lr=1e30, train__clip_norm=None, train__weight_decay=0.0, train__warmup_steps=0
+        train__lr=1e30,
+        model__mixer=mixer,
+        train__clip_norm=None,
+        train__weight_decay=0.0,
+        train__warmup_steps=0,
     )
     calm = [
-        tiny(seed=seed, train__clip_norm=None, train__weight_decay=0.0, train__warmup_steps=0)
+        tiny(
+            seed=seed,
+            model__mixer=mixer,
+            train__clip_norm=None,
+            train__weight_decay=0.0,
+            train__warmup_steps=0,
+        )
         for seed in (1, 2)
     ]
     events = train([calm[0], wild, calm[1]])

@@ -302,6 +302,16 @@ def test_recipes_are_as_published():
             assert recipe.kind == "own" and not recipe.decay, name
 
 
+def test_the_causal_form_pays_for_a_kernel_a_chunk():
+    def flops(form, conditioning="magnitude"):
+        mixer = mixers.get("orchid", form=form, conditioning=conditioning, chain="conv")
+        return mixer.flops_per_token(32, 256) - 2.0 * 2 * 32**2  # but for the projections
+
+    two, eight = (flops({"name": "causal", "chunks": chunks}) for chunks in (2, 8))
+    assert 3.5 < eight / two < 4
+    assert flops("causal", "static") == flops("bidirectional", "static")
+
+
 REFUSED = [
     ({"conditioning": "static", "static_kernel": "none"}, "leaves no kernel"),
     ({"static_kernel": "none", "residual_conv": True}, "needs static_kernel: implicit"),
