@@ -13,6 +13,7 @@ from tasks.base import TASKS, Task
 from tasks.show import Shown, show
 
 Section = dict[str, str]
+MAX_ANSWERS = 6  # of an example that are listed with their facts
 
 
 def sections(what: str) -> dict[str, Section]:
@@ -52,18 +53,42 @@ class ShownTask(NamedTuple):
             f"{task.name}: {task.summary}",
             f"source: {task.source}",
             f"parameters: {options}",
+            f"loss modes: {', '.join(task.forms)}",
             "",
-            "one example; [->x] marks a scored position and its answer:",
-            *textwrap.wrap(" ".join(tokens), 96, initial_indent="  ", subsequent_indent="  "),
+            *textwrap.wrap(f"scored: {task.scoring}", 98),
+            "",
+        ]
+        if shown.drawing:
+            lines += ["one example:", *(f"  {line}" for line in shown.drawing)]
+        else:
+            lines.append("one example; [->x] marks a scored position and its answer:")
+            lines += textwrap.wrap(
+                " ".join(tokens), 96, initial_indent="  ", subsequent_indent="  "
+            )
+        answers = [
+            answer + (f" ({', '.join(f'{k} {v}' for k, v in facts.items())})" if facts else "")
+            for answer, facts in shown.answers[:MAX_ANSWERS]
+        ]
+        rest = len(shown.answers) - len(answers)
+        answers += [f"... and {rest} more"] if rest else []
+        lines += ["", "its answers:" if len(answers) > 1 else "its answer:"]
+        lines += [f"  {answer}" for answer in answers]
+        oracle = "-" if shown.oracle is None else f"{shown.oracle:.3f}"
+        lines += [
             "",
             f"accuracy over {shown.num_examples} examples",
-            f"  {'oracle':<28} {shown.oracle:.3f}",
-            f"  {'chance':<28} {shown.chance:.3f}",
-            *(f"  {'shortcut: ' + k:<28} {v:.3f}" for k, v in shown.shortcuts.items()),
+            f"  {'best predictor' if task.stochastic else 'oracle':<34} {oracle}",
+            f"  {'chance':<34} {shown.chance:.3f}",
+            *(f"  {'shortcut: ' + k:<34} {v:.3f}" for k, v in shown.shortcuts.items()),
         ]
+        if shown.optimum is not None:
+            lines.append(f"  {'nats a target, best predictor':<34} {shown.optimum:.3f}")
+        if shown.errors:
+            lines += ["", "mean squared error"]
+            lines += [f"  {name:<34} {value:.3g}" for name, value in shown.errors.items()]
         if shown.facts:
             lines += ["", "what makes an answer hard, on average"]
-            lines += [f"  {fact:<28} {mean:.1f}" for fact, mean in shown.facts.items()]
+            lines += [f"  {fact:<34} {mean:.1f}" for fact, mean in shown.facts.items()]
         return "\n".join(lines)
 
 

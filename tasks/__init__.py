@@ -1,21 +1,23 @@
-"""The tasks, one a file, and the stream that draws reproducible examples from them."""
+"""The tasks, one a file, and the stream that draws reproducible examples from them.
+
+Every module of this folder is imported, so that a new file registers its task by standing here.
+"""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 from harness.foundation.config import parse_component
-from tasks.associative_recall import AssociativeRecall
 from tasks.base import IGNORE, TASKS, Batch, Edit, Task, accuracy, register
-from tasks.induction_heads import InductionHeads
-from tasks.listops import ListOps
+from tasks.dataset import Dataset
 from tasks.stream import Stream
 
 __all__ = [
     "IGNORE",
-    "AssociativeRecall",
     "Batch",
+    "Dataset",
     "Edit",
-    "InductionHeads",
-    "ListOps",
     "Stream",
     "Task",
     "accuracy",
@@ -33,3 +35,7 @@ def get(name: str, **parameters) -> Task:
 def names() -> list[str]:
     """All registered tasks, plug-ins included."""
     return list(TASKS)
+
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

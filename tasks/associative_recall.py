@@ -64,12 +64,16 @@ class AssociativeRecall(Task):
     keys present in random order, and round again where there are fewer keys than queries."""
     filler: Annotated[int, Field(ge=0)] = 0
     """"." tokens before each pair; a body holds length // (2 + filler) pairs."""
-    in_weights: Annotated[float, Field(ge=0, le=1)] = 0.0
+    in_weights_bias: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Probability, for each key of each example, that its value is that of one map that is the
     same in all examples and seeds, so that weights can compete with the context."""
 
     summary: ClassVar[str] = "recall the value that a key had earlier in the sequence"
     source: ClassVar[str] = "H3, arXiv:2212.14052, section 3.1; rule of safari's code"
+    group: ClassVar[str] = "recall"
+    scoring: ClassVar[str] = (
+        'The value of the key after each "=>": the one that stood behind that key in the body.'
+    )
 
     @model_validator(mode="after")
     def _possible(self):
@@ -130,8 +134,8 @@ class AssociativeRecall(Task):
         else:
             body = rng.integers(keys, size=(n, self.num_pairs))
         bound = rng.integers(values, size=(n, keys))
-        if self.in_weights:
-            fixed = rng.random((n, keys)) < self.in_weights
+        if self.in_weights_bias:
+            fixed = rng.random((n, keys)) < self.in_weights_bias
             bound = np.where(fixed, self._global_map(), bound)
 
         present = np.zeros((n, keys), dtype=bool)
@@ -161,7 +165,7 @@ class AssociativeRecall(Task):
 
     def shortcuts(self, batch: Batch) -> dict[str, np.ndarray]:
         """The body's most frequent value (of tied ones the smallest token) and its last value;
-        with in_weights also the value of the global map."""
+        with in_weights_bias also the value of the global map."""
         values = batch.inputs[:, self._value_positions]
         shape = batch.inputs.shape
         frequent = count_tokens(values, self.num_tokens).argmax(axis=1)
@@ -169,7 +173,7 @@ class AssociativeRecall(Task):
             "most frequent value": np.broadcast_to(frequent[:, None], shape),
             "last value": np.broadcast_to(values[:, -1:], shape),
         }
-        if self.in_weights:
+        if self.in_weights_bias:
             answer_of = np.zeros(self.num_tokens, dtype=np.int64)
             answer_of[1 : 1 + self.num_keys] = 1 + self.num_keys + self._global_map()
             out["global map"] = answer_of[batch.inputs]

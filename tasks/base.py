@@ -3,6 +3,10 @@
 A task is a frozen configuration whose fields are its parameters. It draws batches, solves them
 exactly (`oracle`), and states what guessing achieves (`chance`, `shortcuts`), so that no score
 stands without the number it has to beat. numpy only; never torch.
+
+Most tasks map tokens to tokens. Inputs may be real vectors instead (`num_features`), and so may
+targets (`real_targets`); targets may be drawn rather than determined (`stochastic`); and examples
+may be given rather than drawn (`tasks.dataset`).
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from harness.foundation.config import Component
+from harness.foundation.config import Component, parse_component, to_data
 from harness.foundation.errors import HarnessError
 from harness.foundation.registry import Registry
 
@@ -23,6 +27,19 @@ TASKS: Registry[Task] = Registry("task")
 register = TASKS.register
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]
+Role = Literal["train", "selection", "validation", "test"]
+Form = Literal["answers", "all", "masked"]
+
+GROUPS = (  # headings of `orchid list tasks`, in this order
+    "recall",
+    "MAD",
+    "induction and copying",
+    "in-context statistics",
+    "state tracking",
+    "long range",
+    "long range, files of your own",
+)
+OTHER = "others"  # plug-ins that name no group
 
 FEW_INPUTS = 10**5  # a task with fewer different inputs does not hold evaluation inputs out
 
@@ -30,8 +47,9 @@ FEW_INPUTS = 10**5  # a task with fewer different inputs does not hold evaluatio
 class Batch(NamedTuple):
     """n examples of length L.
 
-    inputs: (n, L) int64 tokens.
-    targets: (n, L) int64; IGNORE where nothing is scored.
+    inputs: (n, L) int64 tokens, or (n, L, F) float32 features.
+    targets: (n, L) int64 classes, IGNORE where nothing is scored; or (n, L, K) float32 numbers,
+        NaN where nothing is scored.
     info: facts by which accuracy is broken down, each (n, L) int64, read at scored positions
         only (distance back to the evidence, number of occurrences, depth, ...); -1 where the
         fact has no value.
@@ -49,6 +67,8 @@ class Batch(NamedTuple):
     @property
     def scored(self) -> np.ndarray:
         """(n, L) bool: where a target is scored."""
+        if self.targets.ndim == 3:
+            return ~np.isnan(self.targets).any(axis=-1)
         return self.targets != IGNORE
 
 
@@ -68,29 +88,52 @@ class Task(Component):
 
     Class attributes
         summary: one line for `orchid list`.
-        source: where the rule comes from.
+        source: where the rule comes from; what is not from there says so.
+        group: one of GROUPS, the heading under which it is listed.
+        scoring: what is scored and why that is the answer, in a sentence or two for a reader of
+            an example.
         next_token: the target at position t is the token that follows it in the sequence, so
             the losses `all` and `masked` are defined.
-        pooled: one label for the whole sequence, scored at the last position and predicted from
+        pooled: one target for the whole sequence, scored at the last position and predicted from
             a pooled representation.
+        bottleneck: every scored position is predicted from the representation of the last
+            position alone.
+        num_documents: the input is that many sequences of equal length one after another, each
+            read by itself; more than one only for pooled tasks.
         pad_token: the token that fills up an input after its end, left out when pooling.
+        real_targets: targets are num_outputs numbers, predicted with squared error.
+        stochastic: targets are drawn from `distribution`, so that the oracle is the best
+            predictor and not an exact one.
+        length_parameter: the field that `at_length` sets; None where there is none.
         version: bump it when the same parameters give other examples; part of every run_id.
     """
 
     summary: ClassVar[str]
     source: ClassVar[str]
+    group: ClassVar[str] = OTHER
+    scoring: ClassVar[str] = ""
     next_token: ClassVar[bool] = True
     pooled: ClassVar[bool] = False
+    bottleneck: ClassVar[bool] = False
+    num_documents: ClassVar[int] = 1
     pad_token: ClassVar[int | None] = None
+    real_targets: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+    length_parameter: ClassVar[str | None] = "length"
 
     @property
-    @abstractmethod
     def num_tokens(self) -> int:
-        """Number of different input tokens, special ones included."""
+        """Number of different input tokens, special ones included; 0 where inputs are features."""
+        return 0
+
+    @property
+    def num_features(self) -> int:
+        """F, the numbers at each position of the input; 0 where inputs are tokens."""
+        return 0
 
     @property
     def num_outputs(self) -> int:
-        """Number of classes predicted at a scored position."""
+        """Number of classes, or of numbers (`real_targets`), predicted at a scored position."""
         return self.num_tokens
 
     @property
@@ -111,27 +154,58 @@ class Task(Component):
     @property
     @abstractmethod
     def chance(self) -> float:
-        """Accuracy of a uniform guess among the tokens that can be an answer, in [0, 1]."""
+        """Accuracy of a uniform guess among the tokens that can be an answer, in [0, 1]; for
+        real targets that of the best constant."""
+
+    @property
+    def tolerance(self) -> float:
+        """Real targets: the largest distance (Euclidean) from the target that counts as right."""
+        return 0.0
 
     @property
     def too_small_to_hold_out(self) -> str:
         """Why training examples may also stand in an evaluation set; empty when none may."""
         return ""
 
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The loss modes that the task has; see `with_loss`."""
+        return ("answers", "all", "masked") if self.next_token else ("answers",)
+
     @abstractmethod
     def sample(self, rng: np.random.Generator, n: int) -> Batch:
         """Draws n examples. Pure in (parameters, rng); no Python loop over examples."""
 
+    def sample_for(self, role: Role, rng: np.random.Generator, n: int) -> Batch:
+        """`sample`, unless the rule itself trains on other examples than it tests on."""
+        return self.sample(rng, n)
+
     @abstractmethod
-    def oracle(self, batch: Batch) -> np.ndarray:
-        """(n, L) predictions of an exact solver that reads the inputs alone."""
+    def oracle(self, batch: Batch) -> np.ndarray | None:
+        """Predictions of an exact solver that reads the inputs alone, shaped as the targets; of
+        the best predictor where targets are `stochastic`; None where nobody knows one."""
 
     @abstractmethod
     def shortcuts(self, batch: Batch) -> dict[str, np.ndarray]:
-        """Predictions (n, L) of trivial rules that do not solve the task, by name."""
+        """Predictions of trivial rules that do not solve the task, by name, shaped likewise."""
+
+    def distribution(self, batch: Batch) -> np.ndarray | None:
+        """Stochastic tasks: (n, L, num_outputs) float64, what the best predictor that reads the
+        inputs alone says of each scored target; None for all others."""
+        return None
 
     def edit(self, batch: Batch, rng: np.random.Generator) -> Edit | None:
         """Counterfactual versions of the batch; None where the task is not an in-context one."""
+        return None
+
+    def at_length(self, length: int) -> Task:
+        """The same task at another length. Raises HarnessError where there is none."""
+        if self.length_parameter is None:
+            raise HarnessError(f"{self.name} has one length only")
+        return parse_component(TASKS, to_data(self) | {self.length_parameter: length})
+
+    def drawing(self, batch: Batch, index: int) -> list[str] | None:
+        """One input as lines of text where its tokens or numbers would say little."""
         return None
 
     @property
@@ -142,13 +216,28 @@ class Task(Component):
     @property
     def output_names(self) -> list[str]:
         """How each class is written; num_outputs strings."""
-        return self.token_names
+        if self.num_outputs == self.num_tokens:
+            return self.token_names
+        return [str(output) for output in range(self.num_outputs)]
 
 
-def accuracy(predictions: np.ndarray, batch: Batch) -> float:
+def hits(predictions: np.ndarray, batch: Batch, tolerance: float = 0.0) -> np.ndarray:
+    """(n, L) bool: where a prediction is right; real ones within the tolerance. False where
+    nothing is scored."""
+    if batch.targets.ndim == 3:
+        error = np.asarray(predictions, dtype=np.float64) - batch.targets
+        return np.sqrt((error**2).sum(axis=-1)) <= tolerance
+    return (predictions == batch.targets) & batch.scored
+
+
+def accuracy(predictions: np.ndarray, batch: Batch, tolerance: float = 0.0) -> float:
     """Share of the scored positions that are predicted correctly."""
-    scored = batch.scored
-    return float((predictions == batch.targets)[scored].mean())
+    return float(hits(predictions, batch, tolerance)[batch.scored].mean())
+
+
+def squared_error(predictions: np.ndarray, batch: Batch) -> float:
+    """Mean over scored positions and outputs; real targets only."""
+    return float(((predictions - batch.targets)[batch.scored].astype(np.float64) ** 2).mean())
 
 
 def count_tokens(tokens: np.ndarray, num_tokens: int) -> np.ndarray:
@@ -183,9 +272,6 @@ def few_inputs(count: int) -> str:
     if count >= FEW_INPUTS:
         return ""
     return f"there are only {count:,} different inputs (fewer than {FEW_INPUTS:,})"
-
-
-Form = Literal["answers", "all", "masked"]
 
 
 def with_loss(task: Task, batch: Batch, form: Form) -> tuple[np.ndarray, np.ndarray]:

@@ -66,6 +66,10 @@ class InductionHeads(Task):
 
     summary: ClassVar[str] = "repeat what followed the trigger last time"
     source: ClassVar[str] = "H3, arXiv:2212.14052, section 3.1; rule of safari's code"
+    group: ClassVar[str] = "induction and copying"
+    scoring: ClassVar[str] = (
+        "What stood behind the trigger when it came before: it comes again at the end."
+    )
 
     @model_validator(mode="after")
     def _possible(self):

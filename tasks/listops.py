@@ -63,9 +63,14 @@ class ListOps(Task):
 
     summary: ClassVar[str] = "evaluate a long nested expression"
     source: ClassVar[str] = "Long Range Arena, arXiv:2011.04006, section 2.2.1"
+    group: ClassVar[str] = "long range"
+    scoring: ClassVar[str] = (
+        "The value of the whole expression, worked out from the innermost brackets outwards."
+    )
     next_token: ClassVar[bool] = False
     pooled: ClassVar[bool] = True
     pad_token: ClassVar[int | None] = 0
+    length_parameter: ClassVar[str | None] = "max_length"
 
     @model_validator(mode="after")
     def _possible(self):

@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.base import Batch, Task
+from tasks.base import Batch, Task, hits, squared_error
 from tasks.stream import Stream
+
+MAX_LINES, MAX_NUMBERS = 12, 8  # of an input of real numbers that are shown
 
 
 class Token(NamedTuple):
@@ -21,12 +23,22 @@ class Token(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A task as it is shown. Accuracies are in [0, 1]."""
+    """A task as it is shown. Accuracies are in [0, 1].
+
+    example: empty where a `drawing`, lines of text, says more. answers: those of the example in
+    order, each with the facts about it. errors: mean squared errors by predictor, oracle
+    included, for real targets alone. optimum: nats a target of the best predictor, for drawn
+    targets alone.
+    """
 
     example: list[Token]
+    drawing: list[str]
+    answers: list[tuple[str, dict[str, int]]]
     chance: float
-    oracle: float
+    oracle: float | None  # None where there is no exact solver
     shortcuts: dict[str, float]  # by name
+    errors: dict[str, float]
+    optimum: float | None
     facts: dict[str, float]  # mean over the scored positions that have the fact
     num_examples: int  # behind oracle, shortcuts and facts
 
@@ -55,23 +67,73 @@ def show(task: Task, *, num_examples: int = 2000, seed: int | str = 0) -> Shown:
     Reads block by block, so that long inputs need no more memory than the stream does.
     """
     stream = Stream(task, seed, "test")
-    hits: dict[str, int] = defaultdict(int)
+    if stream.size is not None:
+        num_examples = min(num_examples, stream.size)
+    right: dict[str, int] = defaultdict(int)
+    error: dict[str, float] = defaultdict(float)
     facts: dict[str, list[np.ndarray]] = defaultdict(list)
-    num_scored = 0
+    num_scored, surprise = 0, 0.0
     for start in range(0, num_examples, stream.block_size):
         batch = stream.take(start, min(stream.block_size, num_examples - start))
         scored, oracle = batch.scored, task.oracle(batch)
-        num_scored += int(scored.sum())
-        hits["oracle"] += int((oracle == batch.targets)[scored].sum())
-        for name, predictions in task.shortcuts(batch).items():
-            hits[f"shortcut {name}"] += int((predictions == batch.targets)[scored].sum())
+        count = int(scored.sum())
+        num_scored += count
+        predictors = {f"shortcut {name}": guess for name, guess in task.shortcuts(batch).items()}
+        if oracle is not None:
+            predictors["oracle"] = oracle
+        for name, predictions in predictors.items():
+            right[name] += int(hits(predictions, batch, task.tolerance).sum())
+            if task.real_targets:
+                error[name] += count * squared_error(predictions, batch)
+        if task.stochastic:
+            likely = task.distribution(batch)[scored]
+            surprise -= np.log(likely[np.arange(count), batch.targets[scored]]).sum()
         for name, values in batch.info.items():
             facts[name].append(values[scored & (values >= 0)])
+    first = stream.take(0, 1)
+    drawing = task.drawing(first, 0) or []
+    oracle = right.pop("oracle", None)
     return Shown(
-        example=draw(task, stream.take(0, 1), 0),
+        example=[] if drawing or task.num_features else draw(task, first, 0),
+        drawing=drawing or (_numbers(first.inputs[0]) if task.num_features else []),
+        answers=_answers(task, first),
         chance=task.chance,
-        oracle=hits.pop("oracle") / num_scored,
-        shortcuts={name.removeprefix("shortcut "): hit / num_scored for name, hit in hits.items()},
-        facts={name: float(np.concatenate(parts).mean()) for name, parts in facts.items()},
+        oracle=None if oracle is None else oracle / num_scored,
+        shortcuts={_short(name): count / num_scored for name, count in right.items()},
+        errors={_short(name): total / num_scored for name, total in error.items()},
+        optimum=surprise / num_scored if task.stochastic else None,
+        facts={
+            name: float(known.mean())
+            for name, parts in facts.items()
+            if len(known := np.concatenate(parts))
+        },
         num_examples=num_examples,
     )
+
+
+def _answers(task: Task, batch: Batch) -> list[tuple[str, dict[str, int]]]:
+    """The answers of a batch's first example, and what is known about each."""
+    out = []
+    for position in np.flatnonzero(batch.scored[0]):
+        target = batch.targets[0, position]
+        text = _vector(target) if task.real_targets else task.output_names[target]
+        facts = {name: int(values[0, position]) for name, values in batch.info.items()}
+        out.append((text, {name: value for name, value in facts.items() if value >= 0}))
+    return out
+
+
+def _numbers(features: np.ndarray) -> list[str]:
+    """The first positions of an input (L, F), a line each."""
+    lines = [_vector(row) for row in features[:MAX_LINES]]
+    rest = len(features) - len(lines)
+    return [*lines, f"... and {rest} more positions"] if rest else lines
+
+
+def _vector(numbers: np.ndarray) -> str:
+    shown = " ".join(f"{number:.2f}" for number in numbers[:MAX_NUMBERS])
+    rest = len(numbers) - MAX_NUMBERS
+    return f"({shown} ... {rest} more)" if rest > 0 else f"({shown})"
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("shortcut ")

@@ -19,7 +19,7 @@ parameters = st.fixed_dictionaries(
         "distinct_keys": st.booleans(),
         "num_queries": st.integers(1, 4),
         "filler": st.integers(0, 3),
-        "in_weights": st.sampled_from([0.0, 0.5, 1.0]),
+        "in_weights_bias": st.sampled_from([0.0, 0.5, 1.0]),
     }
 )
 
@@ -186,7 +186,7 @@ def test_shuffled_targets_score_at_chance():
 
 
 def test_in_weights_is_the_share_of_the_global_map():
-    task, n = recall(in_weights=0.6), 20_000
+    task, n = recall(in_weights_bias=0.6), 20_000
     batch = task.sample(generator("weights"), n)
     expected = 0.6 + 0.4 / 9
     error = np.sqrt(expected * (1 - expected) / n)

@@ -9,8 +9,9 @@ import pytest
 
 import tasks
 from harness.foundation.errors import HarnessError
-from tasks import Batch, InductionHeads
+from tasks import Batch
 from tasks.check import check_task
+from tasks.induction_heads import InductionHeads
 
 
 class ShortTargets(InductionHeads):

@@ -113,7 +113,7 @@ def test_seeds_roles_and_tasks_have_their_own_examples():
         Stream(recall, 0, "test"),
         Stream(recall, 0, "validation"),
         Stream(recall, 0, "selection"),
-        Stream(tasks.get("associative_recall", in_weights=1e-9), 0, "train"),
+        Stream(tasks.get("associative_recall", in_weights_bias=1e-9), 0, "train"),
     ]
     assert len({digest(stream.take(0, 50)) for stream in streams}) == len(streams)
 
