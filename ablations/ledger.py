@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # reports read ledgers without torch
     from ablations.ablation import Ablation, Arm, Run
 
 FILE = "ledger.sqlite"
-VERSION = 1
+VERSION = 2
 FLUSH_S = 0.2
 HEARTBEAT_S = 5.0
 STALE_S = 60.0  # after which a lock held on another machine counts as abandoned
@@ -48,7 +48,7 @@ CREATE TABLE measurements (
     run_id TEXT, split TEXT, metric TEXT, step INTEGER, value REAL,
     PRIMARY KEY (run_id, split, metric, step)) WITHOUT ROWID;
 CREATE TABLE slices (
-    run_id TEXT, fact TEXT, value INTEGER, accuracy REAL, num INTEGER,
+    run_id TEXT, fact TEXT, value INTEGER, accuracy REAL, num INTEGER, loss REAL,
     PRIMARY KEY (run_id, fact, value)) WITHOUT ROWID;
 CREATE TABLE selections (
     condition_id TEXT, grid_id TEXT, nuisance TEXT, scores TEXT, note TEXT, chosen_at REAL,
@@ -343,7 +343,7 @@ class Ledger:
             ],
         )
         self._db.executemany(
-            "INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?, ?, ?)",
             [(event.run_id, *part) for part in getattr(event, "breakdown", ())],
         )
 

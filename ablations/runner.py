@@ -26,7 +26,7 @@ from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
 from harness.training.data import evaluation_batch
 from harness.training.events import Diverged, Event, Finished
-from tasks.base import Task, accuracy
+from tasks.base import Task, accuracy, squared_error
 
 STAGES = ("selection", "confirmation")
 ENDED = ("finished", "diverged")  # a failed run is tried again
@@ -177,12 +177,18 @@ _YARDSTICKS: dict[tuple[str, int], dict[str, Any]] = {}
 
 
 def _yardsticks(task: Task, test_examples: int) -> dict[str, Any]:
-    """Chance, and what each shortcut scores on the test set itself."""
+    """Chance, and what oracle and shortcuts score on the test set itself; errors: their mean
+    squared errors, of real targets alone."""
     key = (json.dumps(to_data(task), sort_keys=True), test_examples)
     if key not in _YARDSTICKS:
         batch = evaluation_batch(task, "test", test_examples)
-        shortcuts = {name: accuracy(p, batch) for name, p in task.shortcuts(batch).items()}
-        _YARDSTICKS[key] = {"chance": task.chance, "shortcuts": shortcuts}
+        oracle, shortcuts = task.oracle(batch), task.shortcuts(batch)
+        guesses = shortcuts if oracle is None else {"oracle": oracle, **shortcuts}
+        scores = {name: accuracy(p, batch, task.tolerance) for name, p in guesses.items()}
+        _YARDSTICKS[key] = {"chance": task.chance, "oracle": scores.pop("oracle", None)}
+        _YARDSTICKS[key] |= {"shortcuts": scores, "errors": {}}
+        if task.real_targets:
+            _YARDSTICKS[key]["errors"] = {n: squared_error(p, batch) for n, p in guesses.items()}
     return _YARDSTICKS[key]
 
 

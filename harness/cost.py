@@ -12,9 +12,10 @@ from harness.spec import RunSpec
 
 class Cost(NamedTuple):
     """params: all parameters of the model, shared ones once; params_without_embedding: less the
-    embedding table, learned positions and the readout. flops_per_token: one forward pass, a
-    multiply-add counted as two, shared layers each time, readout at the scored positions included.
-    state_size: numbers that all mixers keep of a sequence to answer at its end.
+    embedding, learned positions, the readout and what stands between it and the blocks.
+    flops_per_token: one forward pass, a multiply-add counted as two, shared layers each time,
+    readout at the scored positions included. state_size: numbers that all mixers keep of a
+    sequence to answer at its end.
     """
 
     params: int
@@ -27,7 +28,7 @@ def cost(spec: RunSpec) -> Cost:
     """Builds the model without memory and counts."""
     with torch.device("meta"):
         model = Model(spec)
-    outer = ("embedding.", "positions", "readout.")
+    outer = ("embedding.", "positions", "readout.", "unpack.", "compare.")
     counts = {name: value.numel() for name, value in model.named_parameters()}
     inner = sum(n for name, n in counts.items() if not name.startswith(outer))
     return Cost(
@@ -55,11 +56,15 @@ def flops_per_token(spec: RunSpec) -> float:
         layers += channel * model.width * hidden + 2 * model.short_conv * layer.width
         if layer.projected:
             layers += 4 * model.width * layer.width
-    readout = 2 * model.width * spec.task.num_outputs * spec.num_scored / length
-    return layers + readout
+    task, tokens = spec.task, length * spec.task.num_documents
+    readout = 2 * model.width * task.num_outputs * spec.num_scored / tokens
+    if task.bottleneck:
+        readout += 16 * model.width**2 * spec.num_scored / tokens
+    return layers + readout + 2 * model.width * task.num_features
 
 
 def training_flops(spec: RunSpec) -> float:
     """FLOPs of the whole training, a backward pass counted as two forward passes."""
-    tokens = spec.train.batch_size * spec.sequence_length * spec.train.steps
+    per_example = spec.sequence_length * spec.task.num_documents
+    tokens = spec.train.batch_size * per_example * spec.train.steps
     return 3 * flops_per_token(spec) * tokens

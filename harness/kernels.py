@@ -55,11 +55,12 @@ class Kernel(NamedTuple):
 
 
 @torch.no_grad()
-def kernels(model: Model, tokens: np.ndarray | Tensor) -> list[Kernel]:
-    """The kernels of every convolution, in the order of use, on tokens (B, L)."""
-    tokens = torch.as_tensor(tokens, device=next(model.parameters()).device)
-    found = uses(model, lambda: model(tokens, None))
-    length, out = tokens.shape[-1], []
+def kernels(model: Model, inputs: np.ndarray | Tensor) -> list[Kernel]:
+    """The kernels of every convolution, in the order of use, on inputs (B, L) or (B, L, F)."""
+    inputs = torch.as_tensor(inputs, device=next(model.parameters()).device)
+    found = uses(model, lambda: model(inputs, None))
+    length = inputs.shape[-2 if model.num_features else -1] // model.num_documents
+    out = []
     for place, layer in convolutions(model):
         if isinstance(layer, ImplicitFilter):
             out.append(_static(place, layer, length))

@@ -1,12 +1,12 @@
 """The model around a mixer: embedding -> blocks -> readout at the scored positions.
 
-    x = embedding(tokens) (+ positions)
+    x = embedding(inputs) (+ positions)      a table for tokens, a linear map for features
     block: x = x + mixer(short_conv(norm(x)));  x = x + channel_mixer(norm(x))
         (a mixer of another width: x = x + W_out mixer(short_conv(W_in norm(x))))
     logits = readout(norm(x)) at the scored positions alone
 
 Dimensions: S members (a leading dimension, there only when stacked), B batch, L length,
-D width, Q scored positions, V classes.
+D width, Q scored positions, V classes, F features, N documents.
 """
 
 from __future__ import annotations
@@ -97,15 +97,64 @@ class Block(nn.Module):
         return x, state
 
 
+class Unpack(nn.Module):
+    """Every position from the last one alone: the task's bottleneck (MAD's compression).
+
+    x (S, B, L, D), scored (S, B, Q) -> (S, B, Q, D): y_t = mlp(x_L + p_t), p a trained vector a
+    position. The decoder is this project's; the paper states only that the last token's
+    representation must hold the sequence (Poli et al. 2024, arXiv:2403.17844, section 3.1).
+    """
+
+    def __init__(self, length: int, width: int, std: float):
+        super().__init__()
+        self.positions = parameter((length, width), Recipe(normal(std), "embedding", decay=False))
+        self.mlp = Mlp(width, 4 * width)
+
+    def forward(self, x: Tensor, scored: Tensor | None) -> Tensor:
+        places = self.positions.unsqueeze(-3)
+        if scored is not None:
+            places = torch.take_along_dim(places, scored.unsqueeze(-1), dim=-2)
+        return self.mlp(x[..., -1:, :] + places)
+
+
+class Compare(nn.Module):
+    """What pooled documents (S, B, N, D) say together: (S, B, 1, D).
+
+    Long Range Arena's classifier of two documents, section 2.2.3: an MLP on both, here with their
+    product and difference where there are two.
+    """
+
+    def __init__(self, num: int, width: int):
+        super().__init__()
+        self.mlp = nn.ModuleList(
+            [Linear((4 if num == 2 else num) * width, width), Mlp(width, width)]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = list(x.split(1, dim=-2))
+        if len(parts) == 2:
+            one, other = parts
+            parts += [one * other, one - other]
+        for module in self.mlp:
+            parts = [module(torch.cat(parts, dim=-1))]
+        return parts[0]
+
+
 class Model(nn.Module):
-    """Tokens (S, B, L) to logits (S, B, Q, V); without the S for a model that is not stacked."""
+    """Inputs (S, B, L) tokens or (S, B, L, F) features to logits, or numbers, (S, B, Q, V);
+    without the S for a model that is not stacked."""
 
     def __init__(self, spec: RunSpec):
         super().__init__()
         model = spec.model
         gpt2 = model.init != "torch"
         std = model.embedding_std or (GPT2_STD if gpt2 else 1.0)
-        self.embedding = Embedding(spec.num_tokens, model.width, std=std)
+        task = spec.task
+        self.num_features = task.num_features
+        if task.num_features:
+            self.embedding = Linear(task.num_features, model.width)
+        else:
+            self.embedding = Embedding(spec.num_tokens, model.width, std=std)
         self.positions = None
         if model.positions == "learned":
             recipe = Recipe(normal(std), "embedding", decay=False)
@@ -117,36 +166,47 @@ class Model(nn.Module):
             blocks.append(Block(spec, layer) if first == index else blocks[first])
         self.blocks = nn.ModuleList(blocks)
         self.norm = LayerNorm(model.width)
-        self.num_outputs = spec.task.num_outputs
+        self.num_outputs = task.num_outputs
         self.readout = None if model.tied else Linear(model.width, self.num_outputs)
-        self.pool = (model.pool or "mean") if spec.task.pooled else None
-        self.pad_token = spec.task.pad_token
+        self.pool = (model.pool or "mean") if task.pooled else None
+        self.pad_token = task.pad_token
+        self.unpack = Unpack(spec.sequence_length, model.width, std) if task.bottleneck else None
+        self.num_documents = task.num_documents
+        several = task.num_documents > 1
+        self.compare = Compare(task.num_documents, model.width) if several else None
         if gpt2:
             _use_gpt2_initialisation(self, model.layers, mixers=model.init == "gpt2")
 
-    def forward(self, tokens: Tensor, scored: Tensor | None) -> Tensor:
+    def forward(self, inputs: Tensor, scored: Tensor | None) -> Tensor:
         """scored: (S, B, Q) positions whose logits are wanted; None wants all of them."""
-        x = self.embedding(tokens)
+        if self.compare is not None:  # each document by itself
+            dim = inputs.ndim - (2 if self.num_features else 1)
+            inputs = inputs.unflatten(dim, (self.num_documents, -1)).flatten(dim - 1, dim)
+        x = self.embedding(inputs)
         if self.positions is not None:
-            x = x + self.positions.unsqueeze(-3)
+            x = x + self.positions[..., : x.shape[-2], :].unsqueeze(-3)
         state: State = None
         for block in self.blocks:
             x, state = block(x, state)
         if self.pool is not None:
-            x = self._pooled(x, tokens)
+            x = self._pooled(x, inputs)
+        elif self.unpack is not None:
+            x = self.unpack(x, scored)
         elif scored is not None:
             x = torch.take_along_dim(x, scored.unsqueeze(-1), dim=-2)
         x = self.norm(x)
+        if self.compare is not None:
+            x = self.compare(x.squeeze(-2).unflatten(-2, (-1, self.num_documents)))
         if self.readout is not None:
             return self.readout(x)
         return linear(x, self.embedding.weight[..., : self.num_outputs, :], None)
 
-    def _pooled(self, x: Tensor, tokens: Tensor) -> Tensor:
+    def _pooled(self, x: Tensor, inputs: Tensor) -> Tensor:
         """(S, B, L, D) -> (S, B, 1, D): the mean, or the last, of what is no padding."""
         if self.pad_token is None:
             return x.mean(dim=-2, keepdim=True) if self.pool == "mean" else x[..., -1:, :]
-        real = tokens != self.pad_token
-        count = real.sum(dim=-1, keepdim=True).unsqueeze(-1)
+        real = inputs != self.pad_token
+        count = real.sum(dim=-1, keepdim=True).unsqueeze(-1).clamp(min=1)
         if self.pool == "last":
             return torch.take_along_dim(x, count - 1, dim=-2)
         return (x * real.unsqueeze(-1)).sum(dim=-2, keepdim=True) / count

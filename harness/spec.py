@@ -11,6 +11,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from harness.foundation.config import At, Config, FromRegistry, identity
+from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import short_hash
 from harness.mixers.base import MIXERS, Mixer, Regime
 from harness.mixers.orchid.intervention import INTERVENTIONS, Intervention
@@ -167,6 +168,9 @@ class TrainSpec(Config):
     interventions: what is done to the kernel of the input after training; the test accuracy
         under each is measured too. Runs without such a kernel are measured as they are.
     effective_kernel_length: measure the taps that hold 95 % of the energy of trained kernels.
+    test_lengths: other lengths of the task at which test accuracy is measured after training.
+    counterfactual: measure on test examples with their evidence, or a distractor, edited which
+        answers follow the edit and which stay (`Task.edit`).
     """
 
     lr: Positive = 1e-3
@@ -188,6 +192,8 @@ class TrainSpec(Config):
     stop_when_solved: bool = False
     interventions: Annotated[tuple[Intervention, ...], FromRegistry(INTERVENTIONS)] = ()
     effective_kernel_length: bool = False
+    test_lengths: tuple[Count, ...] = ()
+    counterfactual: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -224,8 +230,9 @@ class RunSpec(Config):
 
     @property
     def sequence_length(self) -> int:
-        """Positions that the model sees: the input, and the answer's place where it is masked."""
-        return self.task.input_length + (self.train.loss == "masked")
+        """Positions that the model sees at once: the input (one document of several), and the
+        answer's place where it is masked."""
+        return self.task.input_length // self.task.num_documents + (self.train.loss == "masked")
 
     @property
     def num_tokens(self) -> int:
@@ -272,7 +279,7 @@ class RunSpec(Config):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         task, model, loss = self.task, self.model, self.train.loss
-        if loss != "answers" and not task.next_token:
+        if loss not in task.forms:
             raise At(
                 f"train.loss {loss!r} needs a task whose targets are the next tokens; "
                 f"{task.name} is scored by 'answers'",
@@ -313,7 +320,35 @@ class RunSpec(Config):
                 layer.mixer.check(layer.width, self.sequence_length)
             except ValueError as error:
                 raise At(str(error), "model", *layer.place) from None
+        if self.train.counterfactual and type(task).edit is Task.edit:
+            raise At(
+                f"{task.name} has no evidence that could be edited: it is no in-context task",
+                "train",
+                "counterfactual",
+            )
+        for index, length in enumerate(self.train.test_lengths):
+            try:
+                self.check_length(self.at_length(length).sequence_length)
+            except (HarnessError, ValueError) as error:
+                what = f"cannot be tested at {length}: {error}"
+                raise At(what, "train", "test_lengths", index) from None
         return self
+
+    def at_length(self, length: int) -> RunSpec:
+        """The same run on its task at another length. Raises HarnessError where there is none."""
+        train = self.train.model_copy(update={"test_lengths": ()})
+        return self.model_copy(update={"task": self.task.at_length(length), "train": train})
+
+    def check_length(self, length: int) -> None:
+        """Raises ValueError where the model, as built for its sequence length, cannot read another
+        number of positions."""
+        built = self.sequence_length
+        if self.model.positions == "learned" and length > built:
+            raise ValueError(f"learned positions end at {built}, the sequence has {length}")
+        if self.task.bottleneck and length != built:
+            raise ValueError(f"the decoder was built for {built} positions")
+        for layer in self.model.layer_list:
+            layer.mixer.check_length(layer.width, built, length)
 
 
 def _shortest(pattern: tuple) -> tuple:

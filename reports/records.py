@@ -29,12 +29,13 @@ class Measurement(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """Accuracy on the `num` test targets whose fact has this value."""
+    """Accuracy and mean loss on the `num` test targets whose fact has this value."""
 
     fact: str
     value: int
     accuracy: float
     num: int
+    loss: float
 
 
 class Arm(NamedTuple):
@@ -199,7 +200,7 @@ def _read(db: sqlite3.Connection, folder: Path) -> Records:
 def _runs(db: sqlite3.Connection, arms: list[Arm]) -> Iterator[Run]:
     by_id = {arm.condition_id: arm for arm in arms}
     measured = _grouped(db, Measurement, "measurements", "split, metric, step, value")
-    sliced = _grouped(db, Slice, "slices", "fact, value, accuracy, num")
+    sliced = _grouped(db, Slice, "slices", "fact, value, accuracy, num, loss")
     rows = db.execute(
         "SELECT run_id, condition_id, purpose, seed, nuisance, status, steps, wall_s, "
         "steps_to_solve, message, traceback, provenance, ended_at "

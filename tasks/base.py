@@ -67,9 +67,12 @@ class Batch(NamedTuple):
     @property
     def scored(self) -> np.ndarray:
         """(n, L) bool: where a target is scored."""
-        if self.targets.ndim == 3:
-            return ~np.isnan(self.targets).any(axis=-1)
-        return self.targets != IGNORE
+        return is_scored(self.targets)
+
+
+def is_scored(targets: np.ndarray) -> np.ndarray:
+    """Targets (n, L) or (n, L, K) -> (n, L) bool."""
+    return targets != IGNORE if targets.ndim == 2 else ~np.isnan(targets).any(axis=-1)
 
 
 class Edit(NamedTuple):

@@ -86,14 +86,14 @@ def _one_at_a_time(spec: RunSpec, keys: list[str], batch: Examples) -> Callable[
     stacks = [Stack(spec, [key], torch.device("cpu")) for key in keys]
     parts = [Examples(*(t[i : i + 1] for t in batch)) for i in range(len(keys))]
     return lambda: [
-        stack.gradient(_loss(stack.model(part.tokens, part.scored), part.targets))
+        stack.gradient(_loss(stack.model(part.inputs, part.scored), part.targets))
         for stack, part in zip(stacks, parts, strict=True)
     ]
 
 
 def _stacked(spec: RunSpec, keys: list[str], batch: Examples) -> Callable[[], object]:
     stack = Stack(spec, keys, torch.device("cpu"))
-    return lambda: stack.gradient(_loss(stack.model(batch.tokens, batch.scored), batch.targets))
+    return lambda: stack.gradient(_loss(stack.model(batch.inputs, batch.scored), batch.targets))
 
 
 def _vmapped(spec: RunSpec, keys: list[str], batch: Examples) -> Callable[[], object]:
@@ -108,7 +108,7 @@ def _vmapped(spec: RunSpec, keys: list[str], batch: Examples) -> Callable[[], ob
         return torch.func.functional_call(model, values, (tokens, scored))
 
     def step():
-        logits = torch.func.vmap(forward)(stacked, batch.tokens, batch.scored)
+        logits = torch.func.vmap(forward)(stacked, batch.inputs, batch.scored)
         return torch.autograd.grad(_loss(logits, batch.targets), list(stacked.values()))
 
     return step

@@ -46,6 +46,11 @@ class Mixer(Component):
     def check(self, width: int, length: int) -> None:
         """Raises ValueError, with the broken rule in numbers, where it cannot be built."""
 
+    def check_length(self, width: int, built: int, length: int) -> None:
+        """Raises ValueError where an operator built for one length cannot read another."""
+        if self.fixed_length and length != built:
+            raise ValueError(f"{self.name} is built for {built} positions and reads no {length}")
+
     @abstractmethod
     def module(self, width: int, length: int) -> nn.Module:
         """The operator, its parameters not yet initialised.

@@ -7,6 +7,7 @@ over the member dimension and every shape a member meets is fixed by its own spe
 
 from __future__ import annotations
 
+import json
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -16,14 +17,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.foundation.config import identity
 from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
+from harness.foundation.seeding import generator
 from harness.mixers.orchid.intervention import applies
 from harness.spec import RunSpec
-from harness.training.data import CohortData, Examples, evaluation_batch, examples
+from harness.training.data import (
+    CohortData,
+    Examples,
+    evaluation_batch,
+    examples,
+    pick,
+    scored_positions,
+)
 from harness.training.evaluation import (
     Scores,
     breakdown,
+    compare_with_optimum,
+    counterfactual,
     effective_kernel_lengths,
     evaluate,
     evaluate_under,
@@ -33,7 +45,8 @@ from harness.training.events import Diverged, Event, Finished, Measured, Started
 from harness.training.optimiser import AdamW, clip_, schedule_factor
 from harness.training.stack import Stack
 from harness.weights import member as member_weights
-from tasks.base import IGNORE, Batch
+from tasks.base import Batch, Form
+from tasks.dataset import Dataset
 
 Emit = Callable[[Event], None]
 TakeWeights = Callable[[RunSpec, dict[str, Tensor]], None]
@@ -54,7 +67,11 @@ def train_cohort(
     """
     if len({spec.cohort_key for spec in specs}) != 1:
         raise HarnessError("runs of different shape cannot be trained as one cohort")
-    _Cohort(list(specs), emit, torch.device(device), take_weights).train()
+    cohort = _Cohort(list(specs), emit, torch.device(device), take_weights)
+    try:
+        cohort.train()
+    finally:
+        cohort.data.close()
 
 
 @dataclass
@@ -128,8 +145,8 @@ class _Cohort:
 
     def _update(self, step: int) -> None:
         batch = self.data.step(step).to(self.device)
-        logits = self.stack.model(batch.tokens, batch.scored)
-        num_scored = (batch.targets != IGNORE).flatten(1).sum(1)
+        logits = self.stack.model(batch.inputs, batch.scored)
+        num_scored = batch.is_scored.flatten(1).sum(1)
         losses = loss_per_target(logits, batch.targets).flatten(1).sum(1) / num_scored
         grads = self.stack.gradient(losses.sum())
         if self.train_spec.clip_norm is not None:
@@ -181,8 +198,8 @@ class _Cohort:
 
     def _finish(self, ending: list[int], step: int) -> None:
         batch, data = self._evaluation_set("test", self.train_spec.test_examples)
-        scores = self._evaluate(data)
-        extra = self._after_training(data)
+        scores = self._evaluate(data, details=True)
+        extra = self._after_training(batch, data, scores)
         for index in ending:
             member = self.members[index]
             values = _values(scores, index)
@@ -191,8 +208,10 @@ class _Cohort:
                 self.emit(Diverged(member.run_id, step, member.wall_s, what, member.provenance))
                 continue
             values |= {name: float(found[index]) for name, found in extra.items()}
+            values = {name: value for name, value in values.items() if np.isfinite(value)}
             self.emit(Measured(member.run_id, step, "test", values))
-            slices = breakdown(scores.predictions[index], data, batch)
+            details = scores.details
+            slices = breakdown(details.right[index], details.losses[index], data, batch)
             if self.take_weights is not None:
                 weights = member_weights(self.stack.model, member.spec, index)
                 self.take_weights(member.spec, weights)
@@ -207,17 +226,51 @@ class _Cohort:
                 )
             )
 
-    def _after_training(self, data: Examples) -> dict[str, np.ndarray]:
-        """What a run measures of its trained kernels, where it has such: metric -> (S,)."""
-        model, out = self.stack.model, {}
-        size = 4 * self.train_spec.batch_size  # without gradients there is room for more
-        for intervention in self.train_spec.interventions:
+    def _after_training(
+        self, batch: Batch, data: Examples, scores: Scores
+    ) -> dict[str, np.ndarray]:
+        """What a run measures besides loss and accuracy, where it can: metric -> (S,)."""
+        model, train, task, out = self.stack.model, self.train_spec, self.spec.task, {}
+        size = 4 * train.batch_size  # without gradients there is room for more
+        for intervention in train.interventions:
             if applies(intervention, model):
-                scores = evaluate_under(intervention, model, len(self.members), data, size)
-                out[f"accuracy, h {intervention.label}"] = scores.accuracy
-        if self.train_spec.effective_kernel_length:
+                under = evaluate_under(
+                    intervention, model, len(self.members), data, size, task.tolerance
+                )
+                out[f"accuracy, h {intervention.label}"] = under.accuracy
+        if train.effective_kernel_length:
             out |= effective_kernel_lengths(model, len(self.members), data, size)
+        if task.stochastic:
+            truth = pick(task.distribution(batch), scored_positions(batch.targets, task.max_scored))
+            out |= compare_with_optimum(model, len(self.members), data, truth, size)
+        if train.counterfactual:
+            out |= self._counterfactual(batch, data, scores)
+        for length in train.test_lengths:
+            longer = self.spec.at_length(length)
+            batch = evaluation_batch(longer.task, "test", train.test_examples)
+            data = examples(longer, batch, self._form).to(self.device)
+            share = self.spec.sequence_length / longer.sequence_length
+            rows = max(1, round(train.batch_size * min(1.0, share)))
+            found = evaluate(model, len(self.members), data, rows, tolerance=longer.task.tolerance)
+            name = task.length_parameter
+            out[f"accuracy, {name} {length}"] = found.accuracy
+            out[f"loss, {name} {length}"] = found.loss
         return out
+
+    def _counterfactual(
+        self, batch: Batch, data: Examples, scores: Scores
+    ) -> dict[str, np.ndarray]:
+        task = self.spec.task
+        edit = task.edit(batch, generator("edit", json.dumps(identity(task), sort_keys=True)))
+        if edit is None:
+            return {}
+        evidence, distractor = (
+            self._evaluate(examples(self.spec, edited, self._form).to(self.device), details=True)
+            for edited in edit
+        )
+        return counterfactual(
+            scores.details, evidence.details, distractor.details, data, task.tolerance
+        )
 
     def _keep(self, rows: list[int]) -> None:
         if len(rows) == len(self.members):
@@ -234,11 +287,21 @@ class _Cohort:
         if role != "test":
             self.curve_role = role
         batch = evaluation_batch(self.spec.task, role, size)
-        form = "masked" if self.train_spec.loss == "masked" else "answers"
-        return batch, examples(self.spec, batch, form).to(self.device)
+        return batch, examples(self.spec, batch, self._form).to(self.device)
 
-    def _evaluate(self, data: Examples) -> Scores:
-        return evaluate(self.stack.model, len(self.members), data, self.train_spec.batch_size)
+    @property
+    def _form(self) -> Form:
+        return "masked" if self.train_spec.loss == "masked" else "answers"
+
+    def _evaluate(self, data: Examples, *, details: bool = False) -> Scores:
+        return evaluate(
+            self.stack.model,
+            len(self.members),
+            data,
+            self.train_spec.batch_size,
+            tolerance=self.spec.task.tolerance,
+            details=details,
+        )
 
     def _reset_sums(self) -> None:
         count = len(self.members)
@@ -260,6 +323,7 @@ def _provenance(specs: list[RunSpec], device: torch.device) -> dict:
         "device": f"{device.type} {name}".strip(),
         "threads": torch.get_num_threads(),
         "cohort_size": len(specs),
+        "data": spec.task.digest if isinstance(spec.task, Dataset) else "",
         "cohort": [other.run_id for other in specs] if device.type != "cpu" else [],
         "torch": torch.__version__,
         "numpy": np.__version__,

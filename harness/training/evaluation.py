@@ -27,12 +27,21 @@ from tasks.base import IGNORE, Batch
 MAX_VALUES = 64  # of a fact, before its values are gathered into powers of two
 
 
+class Details(NamedTuple):
+    """What each member said of each target: answers (S, n, Q), or (S, n, Q, K) numbers; right
+    (S, n, Q) bool; losses (S, n, Q)."""
+
+    answers: np.ndarray
+    right: np.ndarray
+    losses: np.ndarray
+
+
 class Scores(NamedTuple):
-    """Mean loss (nats) and accuracy of each member (S,), and what it predicted (S, n, Q)."""
+    """Mean loss (nats, or squared error) and accuracy of each member (S,)."""
 
     loss: np.ndarray
     accuracy: np.ndarray
-    predictions: np.ndarray
+    details: Details | None
 
 
 Around = Callable[[slice], AbstractContextManager]
@@ -45,44 +54,119 @@ def evaluate(
     data: Examples,
     batch_size: int,
     *,
+    tolerance: float = 0.0,
+    details: bool = False,
     around: Around = lambda rows: nullcontext(),
 ) -> Scores:
     """data: unstacked examples (n, L). Done in batches of the training size, whatever S is, so
     that neither memory nor a member's numbers depend on its companions.
 
-    around: a context for the pass over these rows.
+    tolerance: the distance from a real target that counts as right. details: keep what was said
+    of each target. around: a context for the pass over these rows.
     """
-    losses, hits, guesses, count = 0.0, 0.0, [], 0
+    losses, hits, kept, count = 0.0, 0.0, [], 0
     for rows in _batches(data, batch_size):
         part = _shared(data, rows, members)
         with around(rows):
-            logits = model(part.tokens, part.scored)
-        losses = losses + loss_per_target(logits, part.targets).double().flatten(1).sum(1)
-        predicted = logits.argmax(-1)
-        hits = hits + (predicted == part.targets).flatten(1).sum(1)
-        guesses.append(predicted)
-        count += int((part.targets[0] != IGNORE).sum())
-    return Scores(
-        (losses / count).cpu().numpy(),
-        (hits / count).cpu().numpy(),
-        torch.cat(guesses, dim=1).cpu().numpy(),
-    )
+            logits = model(part.inputs, part.scored)
+        each = loss_per_target(logits, part.targets)
+        answers = logits if data.targets.is_floating_point() else logits.argmax(-1)
+        right = _right(answers, part, tolerance)
+        losses = losses + each.double().flatten(1).sum(1)
+        hits = hits + right.flatten(1).sum(1)
+        count += int(part.is_scored[0].sum())
+        if details:
+            kept.append((answers.cpu(), right.cpu(), each.cpu()))
+    found = None
+    if details:
+        found = Details(*(torch.cat(each, dim=1).numpy() for each in zip(*kept, strict=True)))
+    return Scores((losses / count).cpu().numpy(), (hits / count).cpu().numpy(), found)
+
+
+def _right(answers: Tensor, data: Examples, tolerance: float) -> Tensor:
+    if data.targets.is_floating_point():
+        return (answers - data.targets).norm(dim=-1) <= tolerance  # never where NaN
+    return answers == data.targets
+
+
+@torch.no_grad()
+def compare_with_optimum(
+    model: Model, members: int, data: Examples, truth: np.ndarray, batch_size: int
+) -> dict[str, np.ndarray]:
+    """How far predictions are from the best ones, where targets are drawn: metric -> (S,).
+
+    truth: (n, Q, V) probabilities p of the best predictor; the model says q. Means over targets of
+    `loss above optimum` log p(y) - log q(y) and `KL from optimum` sum p log(p / q), in nats;
+    `total variation` sum |p - q| / 2; `legal`: the likeliest class under q has p > 0.
+    """
+    sums: dict[str, Tensor] = {}
+    count, probabilities = 0, torch.from_numpy(truth)
+    for rows in _batches(data, batch_size):
+        part = _shared(data, rows, members)
+        log_q = F.log_softmax(model(part.inputs, part.scored).double(), dim=-1)
+        p = probabilities[rows].to(log_q.device).expand(log_q.shape)
+        scored, said = part.is_scored, log_q.argmax(-1, keepdim=True)
+        log_p = p.clamp(min=torch.finfo(torch.float64).tiny).log()
+        drawn = part.targets.clamp(min=0).unsqueeze(-1)
+        values = {
+            "loss above optimum": (log_p - log_q).gather(-1, drawn).squeeze(-1),
+            "KL from optimum": (p * (log_p - log_q)).sum(-1),
+            "total variation": (p - log_q.exp()).abs().sum(-1) / 2,
+            "legal": (p.gather(-1, said).squeeze(-1) > 0).double(),
+        }
+        count += int(scored[0].sum())
+        for name, value in values.items():
+            total = torch.where(scored, value, 0.0).flatten(1).sum(1)
+            sums[name] = sums.get(name, 0.0) + total
+    return {name: (total / count).cpu().numpy() for name, total in sums.items()}
+
+
+def counterfactual(
+    before: Details, evidence: Details, distractor: Details, batch: Batch, tolerance: float
+) -> dict[str, np.ndarray]:
+    """What an edit of the context does to answers: share of the scored targets -> (S,).
+
+    before: of the batch as it is; evidence, distractor: of its edits, scored at the same places.
+    `evidence edited, follows`: the answer is what the edited context says; `evidence edited,
+    stays`: it is still what the unedited one says; `distractor edited, keeps`: the answer is the
+    one that the member gave before, right or wrong.
+    """
+    scored, target = batch.is_scored, batch.targets
+    real = target.is_floating_point()
+
+    def near(one, other) -> np.ndarray:
+        if real:
+            return np.linalg.norm(one - other, axis=-1) <= tolerance
+        return one == other
+
+    places = scored.cpu().numpy()
+    values = {
+        "evidence edited, follows": evidence.right,
+        "evidence edited, stays": near(evidence.answers, target.cpu().numpy()),
+        "distractor edited, keeps": near(distractor.answers, before.answers),
+    }
+    return {name: value[:, places].mean(axis=1) for name, value in values.items()}
 
 
 @torch.no_grad()
 def evaluate_under(
-    intervention: Intervention, model: Model, members: int, data: Examples, batch_size: int
+    intervention: Intervention,
+    model: Model,
+    members: int,
+    data: Examples,
+    batch_size: int,
+    tolerance: float = 0.0,
 ) -> Scores:
     """`evaluate` with every kernel of the input changed; see `Intervention`."""
 
     def passed(examples: Examples, rows: slice) -> list[Use]:
         part = _shared(examples, rows, members)
-        return uses(model, lambda: model(part.tokens, part.scored))
+        return uses(model, lambda: model(part.inputs, part.scored))
 
     mean = None
     if intervention.of == "mean":
         batches = _batches(data, batch_size)
-        mean = mean_kernels((len(data.tokens[rows]), passed(data, rows)) for rows in batches)
+        mean = mean_kernels((len(data.inputs[rows]), passed(data, rows)) for rows in batches)
     before = Examples(*(None if t is None else t.roll(1, dims=0) for t in data))
 
     def around(rows: slice) -> AbstractContextManager:
@@ -90,7 +174,7 @@ def evaluate_under(
         kernels = [use.h for use in passed(before, rows)] if neighbours else mean
         return intervene(model, intervention, kernels)
 
-    return evaluate(model, members, data, batch_size, around=around)
+    return evaluate(model, members, data, batch_size, tolerance=tolerance, around=around)
 
 
 def effective_kernel_lengths(
@@ -99,7 +183,7 @@ def effective_kernel_lengths(
     """`effective length of h, layer 1` -> (S,): means over channels and, for h, examples."""
     sums: dict[str, np.ndarray] = {}
     for rows in _batches(data, batch_size):
-        tokens = _shared(data, rows, members).tokens
+        tokens = _shared(data, rows, members).inputs
         for kernel in kernels(model, tokens):
             if kernel.h0 is not None:
                 lengths = effective_length(kernel.h0, causal=kernel.h0_is_causal)
@@ -107,7 +191,7 @@ def effective_kernel_lengths(
             if kernel.h is not None and kernel.has_taps:
                 lengths = effective_length(kernel.h, causal=kernel.h_is_causal)
                 _add(sums, f"effective length of h, {kernel.place}", lengths, tokens.shape[1])
-    return {name: total / len(data.tokens) for name, total in sums.items()}
+    return {name: total / len(data.inputs) for name, total in sums.items()}
 
 
 def _add(sums: dict[str, np.ndarray], name: str, lengths: np.ndarray, num: int) -> None:
@@ -117,44 +201,54 @@ def _add(sums: dict[str, np.ndarray], name: str, lengths: np.ndarray, num: int) 
 
 
 def _batches(data: Examples, size: int) -> list[slice]:
-    return [slice(start, start + size) for start in range(0, len(data.tokens), size)]
+    return [slice(start, start + size) for start in range(0, len(data.inputs), size)]
 
 
 def _shared(data: Examples, rows: slice, members: int) -> Examples:
     """The examples of these rows for all members (S, B, ...)."""
-    return Examples(*(None if t is None else t[rows].expand(members, -1, -1) for t in data))
+    parts = (None if t is None else t[rows] for t in data)
+    return Examples(*(None if t is None else t.expand(members, *t.shape) for t in parts))
 
 
 def loss_per_target(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy (S, B, Q) in nats; zero where a target is IGNORE."""
+    """(S, B, Q): cross-entropy in nats, or the squared error's mean over outputs; zero where
+    nothing is scored."""
+    if targets.is_floating_point():
+        missing = targets.isnan().any(-1)
+        error = torch.where(missing.unsqueeze(-1), 0.0, logits - targets)
+        return error.square().mean(-1)
     flat = F.cross_entropy(
         logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORE, reduction="none"
     )
     return flat.view(targets.shape)
 
 
-def breakdown(predictions: np.ndarray, data: Examples, batch: Batch) -> tuple[Slice, ...]:
-    """Accuracy by each fact of the task, for one member.
+def breakdown(
+    right: np.ndarray, losses: np.ndarray, data: Examples, batch: Batch
+) -> tuple[Slice, ...]:
+    """Accuracy and loss by each fact of the task, for one member. A fact whose name begins with
+    `_` is the task's own business.
 
-    predictions: (n, Q) at data.scored, whose order is that of batch's scored positions.
+    right, losses: (n, Q) at data.scored, whose order is that of batch's scored positions.
     """
-    targets = data.targets.cpu().numpy()
-    scored = targets != IGNORE
-    hits = (predictions == targets)[scored]
+    scored = data.is_scored.cpu().numpy()
+    hits, errors = right[scored], losses[scored].astype(np.float64)
     out = []
     for fact, values in sorted(batch.info.items()):
-        facts = values[batch.scored]
-        known = facts >= 0
-        out += _slices(fact, facts[known], hits[known])
+        if not fact.startswith("_"):
+            facts = values[batch.scored]
+            known = facts >= 0
+            out += _slices(fact, facts[known], hits[known], errors[known])
     return tuple(out)
 
 
-def _slices(fact: str, values: np.ndarray, hits: np.ndarray) -> list[Slice]:
+def _slices(fact: str, values: np.ndarray, hits: np.ndarray, errors: np.ndarray) -> list[Slice]:
     if len(np.unique(values)) > MAX_VALUES:
         values = 2 ** np.log2(np.maximum(values, 1)).astype(np.int64)
     keys, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     correct = np.bincount(place, weights=hits, minlength=len(keys))
+    lost = np.bincount(place, weights=errors, minlength=len(keys))
     return [
-        Slice(fact, int(key), float(c / n), int(n))
-        for key, c, n in zip(keys, correct, counts, strict=True)
+        Slice(fact, int(key), float(c / n), int(n), float(e / n))
+        for key, c, n, e in zip(keys, correct, counts, lost, strict=True)
     ]

@@ -21,12 +21,13 @@ class Measured(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """Accuracy on the test targets whose fact has this value (`num` of them)."""
+    """Accuracy and mean loss on the test targets whose fact has this value (`num` of them)."""
 
     fact: str
     value: int
     accuracy: float
     num: int
+    loss: float
 
 
 class Finished(NamedTuple):

@@ -29,7 +29,7 @@ def finish(ledger: Ledger, run_id: str, accuracy: float = 0.5) -> None:
     ledger.append(Started(run_id))
     ledger.append(Measured(run_id, 2, "test", {"accuracy": accuracy}))
     ledger.append(
-        Finished(run_id, 2, 0.1, None, (Slice("distance", 3, 0.5, 4),), {"device": "cpu"})
+        Finished(run_id, 2, 0.1, None, (Slice("distance", 3, 0.5, 4, 0.7),), {"device": "cpu"})
     )
 
 

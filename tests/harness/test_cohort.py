@@ -194,7 +194,7 @@ def plain_losses(spec) -> list[float]:
     data, losses = TrainingData(spec), []
     for step in range(spec.train.steps):
         batch = examples(spec, data.step(step))
-        logits = model(batch.tokens, batch.scored)
+        logits = model(batch.inputs, batch.scored)
         loss = F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten())
         optimiser.zero_grad()
         loss.backward()

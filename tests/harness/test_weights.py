@@ -40,7 +40,7 @@ def test_a_saved_member_is_the_trained_model(name, tmp_path):
         assert not model.training
         batch = examples(spec, evaluation_batch(spec.task, "test", spec.train.test_examples))
         with torch.no_grad():
-            logits = model(batch.tokens, batch.scored).unsqueeze(0)
+            logits = model(batch.inputs, batch.scored).unsqueeze(0)
         loss = loss_per_target(logits, batch.targets.unsqueeze(0)).mean()
         assert float(loss) == pytest.approx(measured.values["loss"], rel=1e-5)
     assert not list(tmp_path.rglob("*.part"))

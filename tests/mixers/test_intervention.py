@@ -47,13 +47,13 @@ def model_and_data(mixer, num: int = 7) -> tuple[Model, Examples]:
 
 def alone(model: Model, data: Examples, index: int) -> torch.Tensor:
     rows = slice(index, index + 1)
-    return model(data.tokens[rows], data.scored[rows])
+    return model(data.inputs[rows], data.scored[rows])
 
 
 @torch.no_grad()
 def slow_loss(intervention, model: Model, data: Examples) -> float:
     """Example by example, with the kernels that an undisturbed pass over one example gives."""
-    n = len(data.tokens)
+    n = len(data.inputs)
     kernels = [[use.h for use in uses(model, lambda i=i: alone(model, data, i))] for i in range(n)]
     losses = []
     for index in range(n):
@@ -88,7 +88,7 @@ def test_as_example_by_example_whatever_the_batch(mixer, name):
 @pytest.mark.parametrize("mixer", ["circular", "bidirectional", "ortho"])
 def test_truncation_keeps_the_taps_near_zero(mixer, taps):
     model, data = model_and_data(MIXERS[mixer])
-    use = uses(model, lambda: model(data.tokens, data.scored))[0]
+    use = uses(model, lambda: model(data.inputs, data.scored))[0]
     points = use.transform.points
     scale = np.sqrt(points) if mixer == "ortho" else 1.0
     before, after = (
@@ -105,17 +105,17 @@ def test_truncation_is_the_window_of_a_conditioning_network():
     """A model whose kernels are windowed does not change under the same truncation."""
     conditioning = {"name": "cross_correlation", "kernel_length": 3}
     model, data = model_and_data({"name": "orchid", "conditioning": conditioning})
-    before = model(data.tokens, data.scored)
+    before = model(data.inputs, data.scored)
     with intervene(model, interventions.get("truncated", taps=3)):
-        torch.testing.assert_close(model(data.tokens, data.scored), before, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model(data.inputs, data.scored), before, rtol=1e-4, atol=1e-5)
     with intervene(model, interventions.get("truncated", taps=1)):
-        assert not torch.allclose(model(data.tokens, data.scored), before, atol=1e-3)
+        assert not torch.allclose(model(data.inputs, data.scored), before, atol=1e-3)
 
 
 @pytest.mark.parametrize(("fraction", "kept"), [(0.01, 1), (0.16, 1), (0.17, 2), (1.0, 6)])
 def test_low_pass_keeps_the_lowest_bins(fraction, kept):
     model, data = model_and_data(MIXERS["circular"])
-    use = uses(model, lambda: model(data.tokens, data.scored))[0]
+    use = uses(model, lambda: model(data.inputs, data.scored))[0]
     assert use.h.shape[-2] == 6  # of length 10
     found = interventions.get("low_passed", fraction=fraction).apply(use.h, use.transform)
     assert torch.equal(found[..., :kept, :], use.h[..., :kept, :])
@@ -125,10 +125,10 @@ def test_low_pass_keeps_the_lowest_bins(fraction, kept):
 def test_removal_leaves_the_static_kernel():
     model, data = model_and_data(MIXERS["circular"])
     with intervene(model, ALL["removed"]):
-        found = model(data.tokens, data.scored)
+        found = model(data.inputs, data.scored)
     static = Model(tiny(model__mixer={"name": "orchid", "conditioning": "static"}))
     static.load_state_dict({k: v for k, v in model.state_dict().items() if "conditioning" not in k})
-    torch.testing.assert_close(found, static(data.tokens, data.scored))
+    torch.testing.assert_close(found, static(data.inputs, data.scored))
 
 
 def test_the_hook_is_taken_off_when_a_pass_raises():

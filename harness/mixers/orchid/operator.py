@@ -134,6 +134,15 @@ class Orchid(Mixer):
         self.static_kernel.check(width, length)
         self.conditioning.check(width, length, self.transform, self.form, self.heads)
 
+    def check_length(self, width: int, built: int, length: int) -> None:
+        if length < built:
+            self.check(width, length)
+        elif getattr(self.conditioning, "input", None) == "table" and length > built:
+            raise ValueError(
+                f"conditioning.input table has {built} rows, one for each position that it was "
+                f"built for, and the sequence has {length}"
+            )
+
     def module(self, width: int, length: int) -> nn.Module:
         return _Orchid(self, width, length)
 
