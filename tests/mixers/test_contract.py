@@ -124,16 +124,21 @@ def test_every_parameter_has_a_recipe_and_matters(name):
 
 
 @every
-def test_shorter_sequences_than_built_for(name):
-    if "dct" in name:
-        pytest.skip("cosine transforms mean another function at another length")
-    layer = CASES[name].build(8, 16)
-    if CASES[name].fixed_length:
-        with pytest.raises(ValueError, match="16"):
-            layer(noise(2, 11, 8), None)
+@pytest.mark.parametrize("length", [5, 24])
+def test_what_check_length_lets_through_can_be_read(name, length):
+    """Built for 16 positions; what cannot be read is refused before anything is trained."""
+    mixer = CASES[name]
+    layer = mixer.build(8, 16)
+    try:
+        mixer.check_length(8, 16, length)
+    except ValueError as error:
+        assert str(length) in str(error)
+        with pytest.raises(ValueError):
+            mixer.check(8, length)
+            layer(noise(2, length, 8), None)
         return
-    y, _ = layer(noise(2, 11, 8), None)
-    assert y.shape == (2, 11, 8)
+    y, _ = layer(noise(2, length, 8), None)
+    assert y.shape == (2, length, 8) and torch.isfinite(y).all()
 
 
 @every
