@@ -109,7 +109,6 @@ def test_edits_are_pure_and_leave_the_batch_alone(name, parameters):
     if edit is not None:
         again = task.edit(batch, generator("edit"))
         assert all((a.inputs == b.inputs).all() for a, b in zip(edit, again, strict=True))
-        assert not task.pooled
 
 
 def test_loss_forms_by_hand():
