@@ -45,7 +45,7 @@ def build(records: Records) -> Frames:
     )
     slices = pd.DataFrame(
         [(*_key(run), *part) for run in records.runs for part in run.slices],
-        columns=[*head, "fact", "value", "accuracy", "num"],
+        columns=[*head, "fact", "value", "accuracy", "num", "loss"],
     )
     return Frames(runs, measurements, slices)
 
