@@ -12,9 +12,10 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
+from harness.foundation.config import parse_component, to_data
 from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import generator
-from tasks.base import FEW_INPUTS, IGNORE, Batch, Task, register
+from tasks.base import FEW_INPUTS, IGNORE, TASKS, Batch, Task, register
 
 PAD, DIGIT, OPERATOR, CLOSE = 0, 1, 11, 15  # a digit d is DIGIT + d
 MIN, MAX, MED, SM = range(4)  # an operator is OPERATOR + one of these
@@ -172,6 +173,13 @@ class ListOps(Task):
             "root operator": np.broadcast_to(by_root[root], shape),
             "majority": np.full(shape, majority),
         }
+
+    def at_length(self, length: int) -> Task:
+        """Expressions shorter than `length` tokens. min_length keeps its ratio to max_length
+        (rounded down), so that no more of a shorter input is padding than of a longer one."""
+        least = self.min_length * length // self.max_length
+        changes = {"min_length": least, "max_length": length}
+        return parse_component(TASKS, to_data(self) | changes)
 
     @property
     def token_names(self) -> list[str]:

@@ -247,6 +247,28 @@ def test_order_of_arguments_does_not_matter():
     assert (task.oracle(batch[order]) == task.oracle(batch)[order]).all()
 
 
+@pytest.mark.parametrize(
+    "length, least", [(2000, 500), (4000, 1000), (1000, 250), (500, 125), (7, 1)]
+)
+def test_other_lengths_keep_the_ratio_of_the_bounds(length, least):
+    other = listops().at_length(length)
+    assert other == listops(min_length=least, max_length=length)
+    batch = other.sample(generator("length"), 4)
+    assert ((least < batch.info["length"][:, -1]) & (batch.info["length"][:, -1] < length)).all()
+    assert listops(**SMALL).at_length(200) == listops(
+        **SMALL | {"min_length": 10, "max_length": 200}
+    )
+
+
+def test_lengths_out_of_reach_are_refused():
+    with pytest.raises(HarnessError, match="max_length: should be greater"):
+        listops().at_length(1)
+    with pytest.raises(
+        HarnessError, match="allow 26 tokens at most, min_length wants more: 26 <= 40"
+    ):
+        listops(max_depth=3, max_args=4, min_length=10, max_length=50).at_length(200)
+
+
 def test_small_expressions_are_said_to_be_few():
     assert "fewer than 100,000" in listops(**SMALL).too_small_to_hold_out
     assert listops(**SMALL | {"min_length": 10}).too_small_to_hold_out == ""
