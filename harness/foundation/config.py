@@ -2,8 +2,9 @@
 
 A `Config` is a pydantic model. Three functions do the rest: `parse` builds one from plain data
 and reports every mistake at once; `to_data` is its inverse; `identity` is what gets hashed: the
-fields that differ from their default, and the version of every registered component. So a new
-option invalidates no finished run, and a changed behaviour, which bumps a version, does.
+fields that differ from their default (but for those marked `NotHashed`), and the version of every
+registered component. So a new option invalidates no finished run, and a changed behaviour, which
+bumps a version, does.
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ class FromRegistry(NamedTuple):
     registry: Registry
 
 
+class NotHashed:
+    """Annotation of a field that decides no number, as where files lie does not, and that
+    `identity` therefore leaves out: `Annotated[str, NotHashed()]`."""
+
+
 def parse(
     cls: type[C],
     data: object,
@@ -104,6 +110,8 @@ def identity(config: Config) -> dict[str, Any]:
     else:
         out = {}
     for key, field in type(config).model_fields.items():
+        if any(isinstance(mark, NotHashed) for mark in field.metadata):
+            continue
         value = getattr(config, key)
         if isinstance(value, Config):
             inner = identity(value)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from typing import Annotated
 
 import numpy as np
 import pytest
+from pydantic import Field
 
 from harness.foundation import yaml
-from harness.foundation.config import identity, parse, to_data
+from harness.foundation.config import Config, NotHashed, identity, parse, to_data
 from harness.foundation.errors import HarnessError, did_you_mean
 from harness.foundation.plugins import load_plugins
 from harness.foundation.registry import Registry
@@ -125,6 +127,32 @@ def test_a_version_is_hashed(monkeypatch):
     before = tiny().run_id
     monkeypatch.setattr(type(tiny().task), "version", 99)
     assert tiny().run_id != before
+
+
+class Placed(Config):
+    """Where something lies, and what it is."""
+
+    place: Annotated[str, NotHashed(), Field(min_length=1)]
+    note: Annotated[str, NotHashed()] = ""
+    what: int = 3
+
+
+class Holder(Config):
+    held: Placed
+    several: tuple[Placed, ...] = ()
+
+
+def test_what_is_marked_so_is_not_hashed():
+    here, there = Placed(place="here", what=4), Placed(place="there", note="moved", what=4)
+    assert identity(here) == identity(there) == {"what": 4}
+    assert identity(Placed(place="here", what=5)) == {"what": 5}
+    holders = [Holder(held=one, several=(other,)) for one, other in ((here, there), (there, here))]
+    assert identity(holders[0]) == identity(holders[1])
+    # Everything but the hash keeps it.
+    assert here != there and to_data(there) == {"place": "there", "note": "moved", "what": 4}
+    assert parse(Placed, to_data(there)) == there
+    with pytest.raises(HarnessError, match="the key 'place' is missing"):
+        parse(Placed, {})
 
 
 def test_runs_of_a_cohort_differ_in_seed_rate_and_decay_alone():
