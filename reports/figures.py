@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import escape
 
+from reports import breakdown, lengths
 from reports.records import Arm, Choice, Records
 from reports.table import Table, estimate_text, plain, value_text
 
@@ -62,7 +63,11 @@ def draw(records: Records, table: Table) -> list[Picture]:
     """Every figure that has something to show."""
     with _style():
         drawn = [_answer(records, table), _learning(records)]
-        drawn += [_breakdown(records, fact) for fact in _facts(records)]
+        drawn += _by_length(records)
+        drawn += [
+            _breakdown(records, fact, is_error=is_error)
+            for fact, is_error in breakdown.facts(records)
+        ]
     return [picture for picture in drawn if picture is not None]
 
 
@@ -274,29 +279,85 @@ def _mean_curve(curves: Sequence[Sequence[tuple[int, float]]]) -> tuple[list[int
     return steps, [total / len(curves) for total in totals]
 
 
+# -- accuracy by length ---------------------------------------------------------------------------
+
+
+def _by_length(records: Records) -> list[Picture]:
+    """Test accuracy over the length of the test examples: a figure for each word for length."""
+    found = lengths.at_lengths(records)
+    words = dict.fromkeys(each.word for each in found)
+    return [_over(records, word, [each for each in found if each.word == word]) for word in words]
+
+
+def _over(records: Records, word: str, found: Sequence[lengths.AtLength]) -> Picture:
+    points: dict[str, list[lengths.AtLength]] = {}
+    for each in found:
+        points.setdefault(each.arm.condition_id, []).append(each)
+    arms = [arm for arm in records.arms if arm.condition_id in points]
+    together = len(arms) <= MOST_TOGETHER
+
+    def line(axes, arm: Arm, colour: str, marker: str) -> None:
+        own = points[arm.condition_id]
+        at, values = [each.length for each in own], [each.accuracy for each in own]
+        style = {"marker": marker if together else "o", "ms": 4.5, "mec": "none"}
+        axes.plot(at, [v.value for v in values], color=colour, lw=1.8, clip_on=False, **style)
+        if all(value.low is not None for value in values):
+            low, high = [value.low for value in values], [value.high for value in values]
+            axes.fill_between(at, low, high, color=colour, alpha=0.15, lw=0)
+
+    def faint(axes, arm: Arm) -> None:
+        own = points[arm.condition_id]
+        values = [each.accuracy.value for each in own]
+        axes.plot([each.length for each in own], values, color=GREY, lw=0.9, alpha=0.35)
+
+    figure = _panels(arms, line, faint, x=word, y="test accuracy")
+    at = sorted({each.length for each in found})
+    for index, axes in enumerate(figure.axes[: len(arms)]):
+        shown = found if together else points[arms[index].condition_id]
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(_spread(at), [f"{length:,}" for length in _spread(at)])
+        axes.minorticks_off()
+        for length in sorted({each.length for each in shown if each.is_trained}):
+            axes.axvline(length, color=GREY, lw=1.2, zorder=1)
+            if index == 0:
+                _named_upright(axes, length, "trained here")
+    said = []
+    for arm in arms:
+        ends = [points[arm.condition_id][end] for end in (0, -1)]
+        texts = [f"{each.accuracy.value:.2f} at {each.length:,}" for each in ends]
+        said.append(f"{plain(arm.label)} {' and '.join(texts)}")
+    text = f"Test accuracy over {word}, by arm. " + "; ".join(said) + "."
+    caption = (
+        "Mean over finished seeds; shaded: 95 % interval. Chance and best shortcut are those at "
+        "the trained length."
+    )
+    return _picture(figure, f"Accuracy by test {word}", text, caption)
+
+
+def _spread(lengths: Sequence[int]) -> list[int]:
+    """Those that leave their names room on a logarithmic axis, the last one among them."""
+    least = (math.log(lengths[-1]) - math.log(lengths[0])) / 12
+    kept = [lengths[-1]]
+    for length in lengths[-2::-1]:
+        if math.log(kept[-1]) - math.log(length) >= least:
+            kept.append(length)
+    return kept[::-1]
+
+
 # -- accuracy by a fact ---------------------------------------------------------------------------
 
 
-def _facts(records: Records) -> list[str]:
-    """Facts with at least two values, distance first."""
-    values: dict[str, set[int]] = {}
-    for run in records.confirmation():
-        for part in run.slices:
-            values.setdefault(part.fact, set()).add(part.value)
-    facts = sorted(fact for fact, found in values.items() if len(found) > 1)
-    return sorted(facts, key=lambda fact: fact != "distance")
-
-
-def _breakdown(records: Records, fact: str) -> Picture:
-    """Test accuracy by a fact of the targets, seeds pooled, rare values gathered."""
+def _breakdown(records: Records, fact: str, *, is_error: bool) -> Picture:
+    """Test accuracy, or squared error, by a fact of the targets, seeds pooled, rare values
+    gathered."""
     points = {}
     for arm in records.arms:
         pooled: dict[int, list[float]] = {}
         for run in records.confirmation(arm):
             for part in run.slices:
-                if part.fact == fact and run.status == "finished":
+                if (part.fact, arm.is_real) == (fact, is_error) and run.status == "finished":
                     totals = pooled.setdefault(part.value, [0.0, 0.0])
-                    totals[0] += part.accuracy * part.num
+                    totals[0] += (part.loss if is_error else part.accuracy) * part.num
                     totals[1] += part.num
         if pooled:
             points[arm.condition_id] = _binned(pooled)
@@ -310,20 +371,34 @@ def _breakdown(records: Records, fact: str) -> Picture:
     def faint(axes, arm: Arm) -> None:
         axes.plot(*points[arm.condition_id], color=GREY, lw=0.9, alpha=0.35)
 
-    name = plain(fact)
-    figure = _panels(arms, line, faint, x=name, y="test accuracy")
+    name, what = plain(fact), "squared error" if is_error else "accuracy"
+    figure = _panels(arms, line, faint, x=name, y=f"test {what}", is_share=not is_error)
+    if is_error:
+        _error_axis(figure, [arm.best_shortcut_error for arm in arms])
     said = []
     for arm in arms:
-        places, accuracies = points[arm.condition_id]
-        ends = [f"{accuracies[end]:.2f} at {places[end]:.3g}" for end in (0, -1)]
+        places, values = points[arm.condition_id]
+        ends = [f"{value_text(values[end])} at {places[end]:.3g}" for end in (0, -1)]
         said.append(f"{plain(arm.label)} {' and '.join(ends)}")
-    text = f"Test accuracy by {name}, seeds pooled. " + "; ".join(said) + "."
+    text = f"Test {what} by {name}, seeds pooled. " + "; ".join(said) + "."
     caption = "Test targets of all finished seeds together; rare values are gathered."
-    return _picture(figure, f"Accuracy by {name}", text, caption)
+    return _picture(figure, f"{what.capitalize()} by {name}", text, caption)
+
+
+def _error_axis(figure, floors: Sequence[float | None]) -> None:
+    """Squared errors on a logarithmic axis, and the best shortcut's where the arms agree on it."""
+    same = set(floors) - {None}
+    for axes in figure.axes:
+        axes.set_yscale("log")
+        axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+        if len(same) == 1:
+            axes.axhline(*same, color=GREY, lw=1.2, ls=SHORTCUT, zorder=1)
+    if len(same) == 1:
+        _named_line(figure.axes[0], *same, "best shortcut")
 
 
 def _binned(pooled: dict[int, list[float]]) -> tuple[list[float], list[float]]:
-    """Places and accuracies; many values are gathered into bins of about equal counts."""
+    """Places and means; many values are gathered into bins of about equal counts."""
     values = sorted(pooled)
     least = 0.0
     if len(values) > FEW_VALUES:
@@ -352,16 +427,21 @@ def _panels(
     x: str,
     y: str,
     many_ticks: bool = True,
+    is_share: bool = True,
 ):
-    """All arms in one panel, or, if they are many, one panel each with the others in grey."""
+    """All arms in one panel, or, if they are many, one panel each with the others in grey.
+
+    is_share: y is in [0, 1], where chance and the best shortcut have their places.
+    """
     if len(arms) <= MOST_TOGETHER:
         figure, axes = _figure(8.4, 4.0)
         handles = []
         for arm, colour, marker in zip(arms, COLOURS, MARKERS, strict=False):
             line(axes, arm, colour, marker)
             handles.append(_handle("", colour, _shortened(arm.label, 84)))
-        _unit_axis(axes, many_ticks=many_ticks)
-        _yardstick_lines(axes, arms)
+        if is_share:
+            _unit_axis(axes, many_ticks=many_ticks)
+            _yardstick_lines(axes, arms)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         _legend(figure, handles)
@@ -378,8 +458,9 @@ def _panels(
                 faint(axes, other)
         line(axes, arms[index], COLOURS[0], "o")
         axes.set_title(_wrapped(arms[index].label, 28), loc="left", fontsize=9)
-        _unit_axis(axes, many_ticks=many_ticks)
-        _yardstick_lines(axes, [arms[index]], labelled=index == 0)
+        if is_share:
+            _unit_axis(axes, many_ticks=many_ticks)
+            _yardstick_lines(axes, [arms[index]], labelled=index == 0)
         axes.tick_params(labelbottom=index + columns >= len(arms), labelleft=index % columns == 0)
     figure.supxlabel(x, fontsize=11)
     figure.supylabel(y, fontsize=11)
@@ -410,17 +491,34 @@ def _yardstick_lines(axes, arms: Sequence[Arm], *, labelled: bool = True) -> Non
         axes.axhline(height, color=GREY, lw=1.2, ls=dashes, zorder=1)
         below = close and index == 0
         if labelled:
-            axes.annotate(
-                name,
-                (1, height),
-                xycoords=("axes fraction", "data"),
-                xytext=(-2, -3 if below else 3),
-                textcoords="offset points",
-                ha="right",
-                va="top" if below else "bottom",
-                fontsize=9,
-                color=GREY,
-            )
+            _named_line(axes, height, name, below=below)
+
+
+def _named_line(axes, height: float, name: str, *, below: bool = False) -> None:
+    axes.annotate(
+        name,
+        (1, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, -3 if below else 3),
+        textcoords="offset points",
+        ha="right",
+        va="top" if below else "bottom",
+        fontsize=9,
+        color=GREY,
+    )
+
+
+def _named_upright(axes, place: float, name: str) -> None:
+    axes.annotate(
+        name,
+        (place, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(3, 3),
+        textcoords="offset points",
+        rotation=90,
+        fontsize=9,
+        color=GREY,
+    )
 
 
 def _figure(width: float, height: float, rows: int = 1, columns: int = 1):

@@ -14,7 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from reports import figures, kernels
+from reports import figures, sections
 from reports import table as answer_table
 from reports.records import Records, Run
 from reports.remarks import METHOD, answer, remarks
@@ -50,10 +50,7 @@ def render(records: Records) -> str:
         rows=table.rows,
         baseline=table.baseline and plain(table.baseline),
         figures=[_marked(picture) for picture in figures.draw(records, table)],
-        interventions=[row.cells for row in kernels.interventions(records)],
-        interventions_note=kernels.INTERVENTIONS,
-        lengths=kernels.lengths(records),
-        lengths_note=kernels.LENGTHS,
+        sections=sections.for_page(records),
         tuning_figure=tuning_figure and _marked(tuning_figure),
         tuning=_tuning(records),
         broken=_broken(records),

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from reports.records import Arm, Records
+from reports.grid import Grid, Section
+from reports.records import Records
 from reports.statistics import Estimate, mean_interval
 from reports.table import NOTHING, estimate_text, plain
 
@@ -60,7 +61,7 @@ def interventions(records: Records) -> list[Intervened]:
     """Arm by arm: accuracy as trained, then under each intervention; empty if none was made."""
     out = []
     for arm in records.arms:
-        runs = _finished(arm, records)
+        runs = records.tested(arm)
         names = _names(runs, UNDER)
         if names:
             trained = mean_interval([tested["accuracy"] for tested in runs]).clipped(0, 1)
@@ -80,7 +81,7 @@ def interventions(records: Records) -> list[Intervened]:
 
 def lengths(records: Records) -> Lengths | None:
     """Mean effective lengths of each arm's kernels; None where none was measured."""
-    found = {arm.condition_id: _finished(arm, records) for arm in records.arms}
+    found = {arm.condition_id: records.tested(arm) for arm in records.arms}
     names = sorted({name for runs in found.values() for name in _names(runs, LENGTH)}, key=_order)
     if not names:
         return None
@@ -94,13 +95,20 @@ def lengths(records: Records) -> Lengths | None:
     return Lengths([plain(name.removeprefix(LENGTH)) for name in names], rows)
 
 
-def _finished(arm: Arm, records: Records) -> list[dict[str, float]]:
-    """Test measurements of an arm's finished runs: metric -> value."""
-    return [
-        {m.metric: m.value for m in run.measurements if m.split == "test"}
-        for run in records.confirmation(arm)
-        if run.accuracy is not None
-    ]
+def intervention_section(records: Records) -> Section | None:
+    """None where nothing was done to a kernel."""
+    rows = [row.cells for row in interventions(records)]
+    head = ("arm", "kernel h", "accuracy", "drop")
+    return Section("Interventions", INTERVENTIONS, [Grid(head, rows, 2)]) if rows else None
+
+
+def length_section(records: Records) -> Section | None:
+    """Arms by kernels; None where no length was measured."""
+    found = lengths(records)
+    if found is None:
+        return None
+    rows = [(arm, *cells) for arm, cells in found.cells]
+    return Section("Effective kernel lengths", LENGTHS, [Grid(("arm", *found.kernels), rows)])
 
 
 def _names(runs: list[dict[str, float]], prefix: str) -> list[str]:

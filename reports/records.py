@@ -57,6 +57,23 @@ class Arm(NamedTuple):
         shortcuts = self.facts.get("shortcuts") or {}
         return max(shortcuts.items(), key=lambda item: item[1], default=None)
 
+    @property
+    def is_real(self) -> bool:
+        """Whether targets are real numbers, so that the loss is the mean squared error."""
+        return bool(self.facts.get("errors"))
+
+    @property
+    def best_shortcut_error(self) -> float | None:
+        """The least mean squared error of a trivial predictor; None unless targets are real."""
+        errors = self.facts.get("errors") or {}
+        return min((value for name, value in errors.items() if name != "oracle"), default=None)
+
+    @property
+    def optimum(self) -> float | None:
+        """Accuracy of the best predictor; None where it is always right, or unknown."""
+        oracle = self.facts.get("oracle")
+        return None if oracle is None or oracle >= 1 else oracle
+
 
 @dataclass(frozen=True)
 class Run:
@@ -85,12 +102,19 @@ class Run:
     @property
     def accuracy(self) -> float | None:
         """Test accuracy; None unless the run finished."""
-        return self._test("accuracy")
+        return self.tests.get("accuracy")
 
     @property
     def loss(self) -> float | None:
-        """Test loss, in nats a target; None unless the run finished."""
-        return self._test("loss")
+        """Test loss, in nats a target or mean squared error; None unless the run finished."""
+        return self.tests.get("loss")
+
+    @property
+    def tests(self) -> dict[str, float]:
+        """Everything measured on test examples, metric -> value; empty unless the run finished."""
+        if self.status != "finished":
+            return {}
+        return {m.metric: m.value for m in self.measurements if m.split == "test"}
 
     @property
     def ended(self) -> bool:
@@ -102,10 +126,6 @@ class Run:
         return [
             (m.step, m.value) for m in self.measurements if (m.split, m.metric) == (split, metric)
         ]
-
-    def _test(self, metric: str) -> float | None:
-        curve = self.curve("test", metric) if self.status == "finished" else []
-        return curve[-1][1] if curve else None
 
 
 class Choice(NamedTuple):
@@ -143,6 +163,10 @@ class Records:
     def confirmation(self, arm: Arm | None = None) -> list[Run]:
         """The runs that answer the question, of one arm or of all."""
         return [r for r in self.runs if r.purpose == CONFIRMATION and arm in (None, r.arm)]
+
+    def tested(self, arm: Arm) -> list[dict[str, float]]:
+        """Test measurements of each of an arm's finished confirmation runs: metric -> value."""
+        return [run.tests for run in self.confirmation(arm) if run.accuracy is not None]
 
     def selection(self, arm: Arm | None = None) -> list[Run]:
         """The runs that chose the nuisances, of one arm or of all."""

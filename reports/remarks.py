@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from reports import edits
 from reports.records import Records, Run
 from reports.statistics import difference_interval, smallest_permutation_p
 from reports.table import Row, Table, estimate_text, plain, steps_text, value_text
@@ -16,11 +17,12 @@ SAME_COST = 1.2  # largest ratio of parameter counts that passes without a remar
 PROVENANCE = ("device", "threads", "torch", "numpy", "python")
 
 METHOD = (
-    "Accuracy is on the test set, averaged over finished runs. Brackets are 95 % intervals: "
-    "Student's for a mean, Welch's for a difference, each for one comparison and not corrected "
-    "for their number; the best arm was picked after looking, which flatters it. Steps are the "
-    "median to the first of the evaluations that count as solved; a run that never got there "
-    "counts as later than its budget, and so does a diverged one."
+    "Accuracy is on the test set, averaged over finished runs; of real targets, the share within "
+    "the task's tolerance. Brackets are 95 % intervals: Student's for a mean, Welch's for a "
+    "difference, each for one comparison and not corrected for their number; the best arm was "
+    "picked after looking, which flatters it. Steps are the median to the first of the evaluations "
+    "that count as solved; a run that never got there counts as later than its budget, and so does "
+    "a diverged one."
 )
 
 
@@ -99,9 +101,10 @@ def _score(row: Row, metric: str) -> str:
     if metric == "steps_to_solve":
         return f"median {steps_text(row)} steps, {row.solved} of {row.ended} runs"
     if metric == "loss":
-        return (
-            f"{value_text(row.loss)} nats a target, accuracy {estimate_text(row.accuracy_estimate)}"
-        )
+        text = estimate_text(row.accuracy_estimate)
+        if row.squared_error is not None:
+            return f"mean squared error {value_text(row.loss)}, accuracy {text}"
+        return f"{value_text(row.loss)} nats a target, accuracy {text}"
     return estimate_text(row.accuracy_estimate)
 
 
@@ -178,7 +181,7 @@ def _yardsticks(records: Records, table: Table) -> Iterator[Remark]:
     low = [row for row in rows if row.floor is not None and row.accuracy <= row.floor + MARGIN]
     if low and len(low) == len(rows):
         yield Remark(
-            f"Floor: no arm beats {low[0].best_shortcut or 'chance'} ({low[0].floor:.3f}), the "
+            f"Floor: no arm beats {low[0].floor_name} ({low[0].floor:.3f}), the "
             f"best that needs no learning, by {MARGIN}. So this says nothing about what the arms "
             "can do; train longer or make the task easier."
         )
@@ -188,12 +191,42 @@ def _yardsticks(records: Records, table: Table) -> Iterator[Remark]:
             f"At the floor, within {MARGIN} of the best shortcut or chance: {names}. "
             "Such a score shows nothing learned."
         )
+    unclear = [
+        f"{_quoted(row.arm)} ({row.floor_name} {row.floor:.3f})"
+        for row in rows
+        if row not in low and row.floor is not None and _reaches(row.accuracy_low, row.floor)
+    ]
+    if unclear:
+        yield Remark(
+            "Not clearly above what needs no learning, which the interval of the accuracy "
+            f"reaches: {_list(unclear)}."
+        )
+    worse = [
+        f"{_quoted(row.arm)} ({row.best_shortcut_error:.3g})"
+        for row in rows
+        if row.squared_error is not None
+        and row.best_shortcut_error is not None
+        and max(row.squared_error, row.squared_error_high or 0.0) >= row.best_shortcut_error
+    ]
+    if worse:
+        yield Remark(
+            "Squared error not clearly below that of the best shortcut, given in brackets: "
+            f"{_list(worse)}."
+        )
     ended = [run for run in records.confirmation() if run.ended]
     if ended and all(_solved_at_once(run) for run in ended):
         yield Remark(
             "Ceiling: every run had solved the task at its first evaluation, so the arms cannot "
             "differ; make the task harder or evaluate more often."
         )
+    for row in edits.edited(records):
+        if row.is_from_weights:
+            yield Remark(
+                f"{_quoted(row.arm)} answers from its weights: with the evidence edited it still "
+                f"gives the old answer in {estimate_text(row.stays)} of the cases (chance "
+                f"{row.chance:.3f}) and is right less often than before, by "
+                f"{estimate_text(row.lost)}."
+            )
     if len({(row.chance, row.best_shortcut_accuracy) for row in table.rows}) > 1:
         yield Remark(
             "Chance and shortcuts differ between arms: compare each with its own.", is_warning=False
@@ -306,6 +339,10 @@ def _certainty(table: Table) -> Iterator[Remark]:
             "because these seeds agree, not because the mean is known exactly.",
             is_warning=False,
         )
+
+
+def _reaches(low: float | None, floor: float) -> bool:
+    return low is not None and low <= floor
 
 
 # -- small things ---------------------------------------------------------------------------------

@@ -30,6 +30,9 @@ NOTHING = "-"
 class Row(NamedTuple):
     """One arm; None is what cannot be said. The fields are the columns of the CSV file.
 
+    accuracy: of real targets, the share within the task's tolerance. squared_error: their mean
+    squared error; it is their loss. best_shortcut_error: the least of a shortcut.
+    optimum: accuracy of the best predictor, where even that is not always right.
     difference: mean accuracy less that of the baseline arm, with Welch's interval.
     solve_rate: solved of the runs that ended (finished or diverged), with Wilson's interval.
     steps_to_solve: median over the runs that ended, unsolved ones later than the budget;
@@ -40,6 +43,9 @@ class Row(NamedTuple):
     accuracy: float | None
     accuracy_low: float | None
     accuracy_high: float | None
+    squared_error: float | None
+    squared_error_low: float | None
+    squared_error_high: float | None
     difference: float | None
     difference_low: float | None
     difference_high: float | None
@@ -63,6 +69,8 @@ class Row(NamedTuple):
     chance: float | None
     best_shortcut: str | None
     best_shortcut_accuracy: float | None
+    best_shortcut_error: float | None
+    optimum: float | None
     chosen: str | None
 
     @property
@@ -72,12 +80,23 @@ class Row(NamedTuple):
 
     @property
     def floor(self) -> float | None:
-        """What needs no learning: the best shortcut, or chance where the task has none."""
-        return self.chance if self.best_shortcut is None else self.best_shortcut_accuracy
+        """What needs no learning: the best shortcut, or chance where that is better."""
+        known = (self.chance, self.best_shortcut_accuracy)
+        return max((value for value in known if value is not None), default=None)
+
+    @property
+    def floor_name(self) -> str:
+        """The best shortcut's name, or chance."""
+        is_chance = self.best_shortcut is None or self.floor != self.best_shortcut_accuracy
+        return "chance" if is_chance else self.best_shortcut
 
     @property
     def accuracy_estimate(self) -> Estimate | None:
         return _estimate(self.accuracy, self.accuracy_low, self.accuracy_high)
+
+    @property
+    def squared_error_estimate(self) -> Estimate | None:
+        return _estimate(self.squared_error, self.squared_error_low, self.squared_error_high)
 
     @property
     def difference_estimate(self) -> Estimate | None:
@@ -155,6 +174,20 @@ def estimate_text(estimate: Estimate | None, *, sign: str = "") -> str:
     return f"{value} [{estimate.low:{sign}.{digits}f}, {estimate.high:{sign}.{digits}f}]"
 
 
+def quantity_text(estimate: Estimate | None) -> str:
+    """`0.00123 [0.0011, 0.0014]`: a number of any size, in three figures."""
+    if estimate is None:
+        return NOTHING
+    if estimate.low is None:
+        return f"{estimate.value:.3g}"
+    return f"{estimate.value:.3g} {_brackets(estimate)}"
+
+
+def loss_name(arm: Arm) -> str:
+    """What an arm's loss is called."""
+    return "squared error" if arm.is_real else "loss"
+
+
 def steps_text(row: Row) -> str:
     """`400`, or `>1000` where fewer than half of the runs solved the task in their budget."""
     if row.steps_to_solve is None:
@@ -171,12 +204,14 @@ def _row(arm: Arm, records: Records, reference: list[float]) -> Row:
     ended = [run for run in runs if run.ended]
     accuracies = [run.accuracy for run in runs if run.accuracy is not None]
     losses = [run.loss for run in runs if run.loss is not None]
+    error = mean_interval(losses).clipped(0, math.inf) if losses and arm.is_real else None
     solved = sum(run.steps_to_solve is not None for run in ended)
     budget = arm.facts.get("steps")
     shortcut = arm.best_shortcut
     return Row(
         plain(arm.label),
         *_three(mean_interval(accuracies).clipped(0, 1) if accuracies else None),
+        *_three(error),
         *_three(_difference(arm, accuracies, reference, records.meta["baseline"])),
         *_three(rate_interval(solved, len(ended)) if ended else None),
         solved=solved,
@@ -196,6 +231,8 @@ def _row(arm: Arm, records: Records, reference: list[float]) -> Row:
         chance=arm.chance,
         best_shortcut=shortcut and plain(shortcut[0]),
         best_shortcut_accuracy=shortcut and shortcut[1],
+        best_shortcut_error=arm.best_shortcut_error,
+        optimum=arm.optimum,
         chosen=_chosen(arm, records),
     )
 
@@ -242,12 +279,19 @@ def _columns(rows: list[Row], baseline: str | None) -> list[Column]:
     def any_of(field: str) -> bool:
         return any(getattr(row, field) for row in rows)
 
+    def known(field: str) -> bool:
+        return any(getattr(row, field) is not None for row in rows)
+
     def differs(field: str) -> bool:
         return len({getattr(row, field) for row in rows}) > 1
 
     candidates = [
         (True, Column("arm", lambda row: row.arm, is_text=True)),
         (True, Column("accuracy", lambda row: estimate_text(row.accuracy_estimate))),
+        (
+            known("squared_error"),
+            Column("MSE", lambda row: value_text(_figures(row.squared_error))),
+        ),
         (
             baseline is not None,
             Column("vs baseline", lambda row: _difference_text(row, baseline)),
@@ -260,11 +304,20 @@ def _columns(rows: list[Row], baseline: str | None) -> list[Column]:
             Column("unfinished", _unfinished, True, True),
         ),
         (
+            known("squared_error_low"),
+            Column("MSE, 95 %", lambda row: _brackets(row.squared_error_estimate), True),
+        ),
+        (
+            known("best_shortcut_error"),
+            Column("shortcut MSE", lambda row: value_text(_figures(row.best_shortcut_error)), True),
+        ),
+        (
             any_of("best_shortcut"),
             Column(
                 "best shortcut", lambda row: value_text(_rounded(row.best_shortcut_accuracy)), True
             ),
         ),
+        (known("optimum"), Column("optimum", lambda row: value_text(_rounded(row.optimum)), True)),
         (any_of("chance"), Column("chance", lambda row: value_text(_rounded(row.chance)), True)),
         (True, Column("params", lambda row: _count(row.params), True)),
         (True, Column("FLOPs/token", lambda row: _count(row.flops_per_token), True)),
@@ -285,6 +338,16 @@ def _difference_text(row: Row, baseline: str) -> str:
 def _unfinished(row: Row) -> str:
     counts = [(row.diverged, "diverged"), (row.failed, "failed"), (row.missing, "missing")]
     return ", ".join(f"{count} {what}" for count, what in counts if count) or NOTHING
+
+
+def _brackets(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.low is None:
+        return NOTHING
+    return f"[{estimate.low:.3g}, {estimate.high:.3g}]"
+
+
+def _figures(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.3g}")
 
 
 def _rounded(value: float | None) -> float | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports import kernels
+from reports import sections
 from reports import table as answer_table
+from reports.grid import Grid
 from reports.records import Records
 from reports.remarks import METHOD, answer, remarks
 from reports.table import plain
@@ -33,27 +34,32 @@ def show(records: Records, console: Console) -> None:
         mark, style = ("! ", "yellow") if remark.is_warning else ("- ", "dim")
         body = Text(mark, style=style).append(remark.text, style="default")
         console.print(Padding(body, (0, 0, 0, 1), expand=False))
-    intervened = kernels.interventions(records)
-    if intervened:
+    has_intervals = True
+    for section in sections.for_terminal(records):
+        for grid in section.grids:
+            shown = grid.within(console.width)
+            has_intervals &= shown.intervals == grid.intervals
+            console.print()
+            console.print(_beside(shown))
+        console.print(Text(section.note, style="dim"))
+    if not has_intervals:
         console.print()
-        console.print(_interventions(intervened))
-        console.print(Text(kernels.INTERVENTIONS, style="dim"))
+        console.print(Text("Intervals that had no room are on the page.", style="dim"))
     console.print()
     console.print(Text(METHOD, style="dim"))
 
 
-def _interventions(rows: list[kernels.Intervened]):
+def _beside(found: Grid):
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    grid.add_column("interventions", overflow="fold")
-    for title in ("accuracy", "drop"):
-        grid.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        arm, kernel, *numbers = row.cells
-        grid.add_row(*map(Text, (arm if row.drop is None else f"  h {kernel}", *numbers)))
+    grid.add_column(Text(found.head[0]), overflow="fold")
+    for title in found.head[1:]:
+        grid.add_column(Text(title), justify="right", no_wrap=True)
+    for row in found.rows:
+        grid.add_row(*map(Text, row))
     return grid
 
 

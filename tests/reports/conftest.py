@@ -210,10 +210,12 @@ def _slices(rng, accuracy: float) -> list[tuple]:
     parts = []
     for distance in range(1, 42, 2):
         hard = accuracy - (1 - accuracy) * (distance - 20) / 60
-        parts.append(("distance", distance, float(np.clip(hard + rng.normal(0, 0.02), 0, 1)), 60))
+        hit = float(np.clip(hard + rng.normal(0, 0.02), 0, 1))
+        parts.append(("distance", distance, hit, 60, 3 * (1 - hit)))
     for occurrences in range(1, 5):
         hard = accuracy + (1 - accuracy) * (occurrences - 2) / 8
-        parts.append(("occurrences", occurrences, float(np.clip(hard, 0, 1)), 400 // occurrences))
+        hit = float(np.clip(hard, 0, 1))
+        parts.append(("occurrences", occurrences, hit, 400 // occurrences, 3 * (1 - hit)))
     return parts
 
 

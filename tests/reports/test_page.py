@@ -39,7 +39,7 @@ def test_names_come_out_as_text_everywhere(maker):
         for seed in range(2):
             maker.run(
                 arm, seed, accuracy=0.5 + index / 20, curve=[(100, 0.3), (200, 0.6)],
-                slices=[("dist<i>", 1, 0.5, 9), ("dist<i>", 2, 0.7, 9)],
+                slices=[("dist<i>", 1, 0.5, 9, 1.5), ("dist<i>", 2, 0.7, 9, 0.9)],
             )  # fmt: skip
     folder = maker.done()
     page = reports.write_html(folder).read_text()
@@ -80,7 +80,7 @@ def test_a_source_may_be_plain_text(make):
 def test_figures_of_few_and_many_arms(maker, num_arms):
     for index in range(num_arms):
         arm = maker.arm(f"arm {index}")
-        slices = [("distance", d, 0.5, 1 + d % 3) for d in range(40)]
+        slices = [("distance", d, 0.5, 1 + d % 3, 1.5) for d in range(40)]
         maker.run(arm, 0, curve=[(100, 0.3), (200, 0.6)], slices=slices)
     drawn = _figures(maker.done())
     assert len(drawn) == 3

@@ -1,0 +1,32 @@
+"""The tables beside the answer, in the order in which terminal and page show them."""
+
+from __future__ import annotations
+
+from reports import breakdown, edits, kernels, lengths, optimum
+from reports.grid import Section
+from reports.records import Records
+
+
+def for_page(records: Records) -> list[Section]:
+    """Those that have something to show."""
+    found = [
+        lengths.section(records),
+        edits.section(records),
+        optimum.section(records),
+        breakdown.section(records),
+        kernels.intervention_section(records),
+        kernels.length_section(records),
+    ]
+    return [section for section in found if section is not None]
+
+
+def for_terminal(records: Records) -> list[Section]:
+    """The same, in short."""
+    found = [
+        lengths.section(records),
+        edits.section(records),
+        optimum.section(records),
+        breakdown.brief(records),
+        kernels.intervention_section(records),
+    ]
+    return [section for section in found if section is not None]
