@@ -134,12 +134,14 @@ def index_lines(
             start.append(place)
             size.append(len(line))
             place += len(line)
+    if not start:
+        raise HarnessError("the file holds no example", where=str(path), fix=fix)
     return Lines(
         path,
         np.array(start, dtype=np.int64),
         np.array(size, dtype=np.int64),
         np.arange(first, first + len(start)),
-        np.array(parsed, dtype=np.int64).reshape(len(start), -1),
+        np.array(parsed, dtype=np.int64),
     )
 
 
