@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from harness.foundation import yaml
 from harness.foundation.config import Component, parse_component, to_data
 from harness.foundation.errors import HarnessError
-from tasks.base import TASKS, Task
+from tasks.base import GROUPS, OTHER, TASKS, Task
 from tasks.show import Shown, show
 
-Section = dict[str, str]
-MAX_ANSWERS = 6  # of an example that are listed with their facts
+Section = dict[str, Any]
+WIDTH = 98
 
 
 def sections(what: str) -> dict[str, Section]:
-    """Heading -> name -> one line, for `all` or one of tasks, mixers, ablations."""
+    """Heading -> name -> one line (of a task, its group and one line), for `all` or one of tasks,
+    mixers, ablations."""
     readers = {"tasks": _tasks, "mixers": _mixers, "ablations": _ablations}
     return {key: read() for key, read in readers.items() if what in ("all", key)}
 
 
 def render(found: dict[str, Section]) -> str:
-    """The sections as text in two columns."""
+    """The sections as text in two columns, tasks by group."""
     width = max((len(name) for section in found.values() for name in section), default=0)
     lines = []
     for heading, section in found.items():
-        lines += [heading, *(f"  {name:<{width}}  {text}" for name, text in section.items()), ""]
+        for title, part in _parts(heading, section):
+            lines += [title, *(f"  {name:<{width}}  {text}" for name, text in part.items()), ""]
     return "\n".join(lines).rstrip()
+
+
+def _parts(heading: str, section: Section) -> Iterable[tuple[str, dict[str, str]]]:
+    if heading != "tasks":
+        return [(heading, section)]
+    groups = dict.fromkeys([*GROUPS, *(entry["group"] for entry in section.values())])
+    order = [group for group in groups if group != OTHER] + [OTHER]
+    parts = {
+        group: {n: e["summary"] for n, e in section.items() if e["group"] == group}
+        for group in order
+    }
+    return [(f"tasks: {group}", part) for group, part in parts.items() if part]
 
 
 class ShownTask(NamedTuple):
@@ -42,54 +56,71 @@ class ShownTask(NamedTuple):
         return {"task": to_data(self.task), "source": self.task.source, **shown}
 
     def render(self) -> str:
-        task, shown = self.task, self.shown
-        options = ", ".join(f"{k} {v}" for k, v in to_data(task).items() if k != "name")
-        tokens = [
-            token.name + (f" x{token.count}" if token.count > 1 else "")
-            + (f" [->{token.target}]" if token.target else "")
-            for token in shown.example
-        ]  # fmt: skip
+        from tasks import writing
+
+        task = self.task
+        heading, example = writing.example_lines(task, self.shown, WIDTH - 2)
+        answers = writing.answer_lines(self.shown)
+        whole = ", ".join(writing.bidirectional_forms(task)) or "none"
         lines = [
             f"{task.name}: {task.summary}",
             f"source: {task.source}",
-            f"parameters: {options}",
-            f"loss modes: {', '.join(task.forms)}",
+            f"loss modes: {', '.join(task.forms)}; for bidirectional mixers: {whole}",
+            *_folded("scored: ", task.scoring),
+            *self._parameters(),
             "",
-            *textwrap.wrap(f"scored: {task.scoring}", 98),
+            heading,
+            *(f"  {line}".rstrip() for line in example),
             "",
+            "its answers:" if len(answers) > 1 else "its answer:",
+            *(f"  {line}" for line in answers),
         ]
-        if shown.drawing:
-            lines += ["one example:", *(f"  {line}" for line in shown.drawing)]
-        else:
-            lines.append("one example; [->x] marks a scored position and its answer:")
-            lines += textwrap.wrap(
-                " ".join(tokens), 96, initial_indent="  ", subsequent_indent="  "
-            )
-        answers = [
-            answer + (f" ({', '.join(f'{k} {v}' for k, v in facts.items())})" if facts else "")
-            for answer, facts in shown.answers[:MAX_ANSWERS]
-        ]
-        rest = len(shown.answers) - len(answers)
-        answers += [f"... and {rest} more"] if rest else []
-        lines += ["", "its answers:" if len(answers) > 1 else "its answer:"]
-        lines += [f"  {answer}" for answer in answers]
-        oracle = "-" if shown.oracle is None else f"{shown.oracle:.3f}"
-        lines += [
-            "",
-            f"accuracy over {shown.num_examples} examples",
-            f"  {'best predictor' if task.stochastic else 'oracle':<34} {oracle}",
-            f"  {'chance':<34} {shown.chance:.3f}",
-            *(f"  {'shortcut: ' + k:<34} {v:.3f}" for k, v in shown.shortcuts.items()),
-        ]
-        if shown.optimum is not None:
-            lines.append(f"  {'nats a target, best predictor':<34} {shown.optimum:.3f}")
-        if shown.errors:
-            lines += ["", "mean squared error"]
-            lines += [f"  {name:<34} {value:.3g}" for name, value in shown.errors.items()]
-        if shown.facts:
-            lines += ["", "what makes an answer hard, on average"]
-            lines += [f"  {fact:<34} {mean:.1f}" for fact, mean in shown.facts.items()]
-        return "\n".join(lines)
+        return "\n".join(lines + self._numbers())
+
+    def _parameters(self) -> list[str]:
+        """Each with its value and what it means."""
+        from tasks import writing
+
+        docs = {each.name: each.doc for each in writing.parameters(type(self.task))}
+        values = {
+            name: writing.value_text(value)
+            for name, value in to_data(self.task).items()
+            if name != "name"
+        }
+        if not values:
+            return []
+        names, texts = _widest(values), _widest(values.values())
+        lines = ["", "parameters"]
+        for name, value in values.items():
+            lines += _folded(f"  {name:<{names}}  {value:<{texts}}  ", docs[name])
+        return lines
+
+    def _numbers(self) -> list[str]:
+        """What it takes to beat a guess."""
+        task, shown = self.task, self.shown
+        oracle = "best predictor" if task.stochastic else "oracle"
+        known = "none is known" if shown.oracle is None else f"{shown.oracle:.3f}"
+        rows: dict[str, list[tuple[str, str]]] = {
+            f"accuracy over {shown.num_examples} examples": [
+                (oracle, known),
+                ("chance", f"{shown.chance:.3f}"),
+                *((f"shortcut: {name}", f"{value:.3f}") for name, value in shown.shortcuts.items()),
+            ],
+            "mean squared error": [
+                (name if name == "oracle" else f"shortcut: {name}", f"{value:.3g}")
+                for name, value in shown.errors.items()
+            ],
+            "nats a target": [] if shown.optimum is None else [(oracle, f"{shown.optimum:.3f}")],
+            "facts about an answer, on average": [
+                (name, f"{mean:.1f}") for name, mean in shown.facts.items()
+            ],
+        }
+        width = _widest(name for part in rows.values() for name, _ in part)
+        lines = []
+        for title, part in rows.items():
+            if part:
+                lines += ["", title, *(f"  {name:<{width}}  {value}" for name, value in part)]
+        return lines
 
 
 def show_task(name: str, overrides: Sequence[str], seed: int) -> ShownTask:
@@ -100,7 +131,7 @@ def show_task(name: str, overrides: Sequence[str], seed: int) -> ShownTask:
         if not equals:
             raise HarnessError(f"--set {override}: expected key=value")
         data[key.strip().removeprefix("task.")] = yaml.scalar(text)
-    task = parse_component(TASKS, data)
+    task = parse_component(TASKS, _with_folder(data))
     try:
         return ShownTask(task, show(task, seed=seed))
     except MemoryError:
@@ -110,10 +141,35 @@ def show_task(name: str, overrides: Sequence[str], seed: int) -> ShownTask:
         ) from None
 
 
+def _with_folder(data: dict[str, Any]) -> dict[str, Any]:
+    """Raises HarnessError if the task reads files and it is not said where they are."""
+    name = data["name"]
+    if name in TASKS and "folder" in TASKS.get(name).model_fields and "folder" not in data:
+        raise HarnessError(
+            f"{name} reads files of your own, and it is not said where they are",
+            fix=f"orchid show {name} --set folder=PATH (docs/tasks.md: what should be there)",
+        )
+    return data
+
+
+def _folded(head: str, text: str) -> list[str]:
+    """The text behind its head, further lines indented likewise; nothing without either."""
+    if not text:
+        return [head.rstrip()] if head.startswith(" ") else []
+    return textwrap.wrap(
+        text, max(WIDTH, len(head) + 40), initial_indent=head, subsequent_indent=" " * len(head)
+    )
+
+
+def _widest(texts: Iterable[str]) -> int:
+    return max(map(len, texts), default=0)
+
+
 def _tasks() -> Section:
     import tasks
 
-    return {name: tasks.TASKS.get(name).summary for name in tasks.names()}
+    kinds = {name: tasks.TASKS.get(name) for name in tasks.names()}
+    return {name: {"group": k.group, "summary": k.summary} for name, k in kinds.items()}
 
 
 def _mixers() -> Section:

@@ -131,6 +131,8 @@ def _numbers(features: np.ndarray) -> list[str]:
 
 def _vector(numbers: np.ndarray) -> str:
     shown = " ".join(f"{number:.2f}" for number in numbers[:MAX_NUMBERS])
+    if len(numbers) == 1:
+        return shown
     rest = len(numbers) - MAX_NUMBERS
     return f"({shown} ... {rest} more)" if rest > 0 else f"({shown})"
 
