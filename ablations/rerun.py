@@ -223,7 +223,7 @@ def _read(folder: Path, run_id: str, title: str) -> Recorded:
         (run_id,),
     ).fetchall()
     slices = db.execute(
-        "SELECT fact, value, accuracy, num FROM slices WHERE run_id = ?", (run_id,)
+        "SELECT fact, value, accuracy, num, loss FROM slices WHERE run_id = ?", (run_id,)
     ).fetchall()
     db.close()
     return Recorded(
@@ -257,8 +257,9 @@ def _named(measured, slices, steps: int, steps_to_solve: int | None) -> dict[str
         numbers["steps to solve"] = steps_to_solve
     for split, metric, step, value in sorted(measured, key=lambda row: row[2]):
         numbers[f"{split} {metric} after {step} steps"] = value
-    for fact, value, accuracy, _ in slices:
+    for fact, value, accuracy, _, loss in slices:
         numbers[f"test accuracy where {fact} is {value}"] = accuracy
+        numbers[f"test loss where {fact} is {value}"] = loss
     return numbers
 
 

@@ -26,7 +26,7 @@ seeds: {confirmation: 2}
 
 # A task that raises, or kills its process, when training draws from it.
 TROUBLE_PLUGIN = """
-import inspect, os, signal
+import os, signal
 from tasks.associative_recall import AssociativeRecall
 from tasks.base import register
 
@@ -34,13 +34,13 @@ from tasks.base import register
 class Trouble(AssociativeRecall):
     kind: str = "none"
 
-    def sample(self, rng, n):
-        if any(frame.function == "_update" for frame in inspect.stack()):
+    def sample_for(self, role, rng, n):
+        if role == "train":
             if self.kind == "raise":
                 raise RuntimeError("no such luck")
             if self.kind == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
-        return super().sample(rng, n)
+        return super().sample_for(role, rng, n)
 """
 
 
