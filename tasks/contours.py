@@ -19,6 +19,7 @@ import numpy as np
 
 TAKEN, LAST = 1, 2  # bits of a mask; LAST << i: the last paddle of the i-th of two curves
 FINE = 8  # samples a pixel and axis, to measure how much of it a paddle covers
+FAINT = 1 / 8  # a pixel of which no more is covered stays dark: there curves could touch
 
 
 class Paddles(NamedTuple):
@@ -251,7 +252,7 @@ def _covered(
     along, across = y * unit[0] + x * unit[1], x * unit[0] - y * unit[1]
     inside = (near <= along) & (along <= far) & (np.abs(across) <= thickness / 2)
     share = inside.reshape(width, FINE, width, FINE).mean(axis=(1, 3))
-    cells = np.argwhere(share > 0)
+    cells = np.argwhere((share > FAINT) | (share >= share.max() / 2))
     return cells - around, share[tuple(cells.T)]
 
 

@@ -91,8 +91,9 @@ class Pathfinder(Task):
     context to change.
 
     Deviations from the published generator, of whose images these are no copy:
-    Pixels are shaded by the area covered (8 x 8 samples), not by filtering a drawing of twice the
-    size, and brightness is not stretched to the range of each image.
+    Pixels are shaded by the area covered (8 x 8 samples; 1/8 or less is left dark, so that no
+    two curves share a pixel), not by filtering a drawing of twice the size, and brightness is not
+    stretched to the range of each image.
     A paddle is drawn among all that fit as a whole; there, among all with a free head, three
     times at most. Heads and pivots are rounded to the nearest pixel, not upwards.
     A paddle keeps clear of the newest paddle of the other long curve too, which the published

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy.ndimage import distance_transform_edt, label
 from scipy.stats import chisquare
 
 import tasks
@@ -148,9 +147,12 @@ def test_images_against_a_plain_painter(changes):
     radius = task._set("marker_radius")
     for row in range(n):
         plain = np.zeros((task.size, task.size))
+        doubtful = np.zeros(plain.shape, dtype=bool)
         for chain in chains(task, scene, row):
             for one in chain:
-                shade = task._set("contrast") * share(task, *bar(task, *one))
+                cover = share(task, *bar(task, *one))
+                doubtful |= (cover > 0) & (cover < 0.19)  # may be left dark
+                shade = task._set("contrast") * cover
                 plain = np.maximum(plain, np.minimum(shade, 1))
         points = (np.arange(16 * task.size) + 0.5) / 16 - 0.5
         for marker in task._marked(scene):
@@ -159,26 +161,25 @@ def test_images_against_a_plain_painter(changes):
             cover = inside.reshape(task.size, 16, task.size, 16).mean(axis=(1, 3))
             plain = np.maximum(plain, cover)
         # Both count samples; along an edge the coarser grid is off by 1/8 of a side at most.
-        assert np.abs(images[row] / 255 - plain).max() < 0.125
-        assert abs(images[row].mean() / 255 - plain.mean()) < 0.05 * plain.mean()
+        image = images[row] / 255
+        off = np.abs(image - plain) >= 0.125
+        assert not off[~doubtful].any() and (image[off] < plain[off]).all()
+        assert (image[plain == 0] == 0).all()
+        sure = ~doubtful
+        assert abs(image[sure].mean() - plain[sure].mean()) < 0.05 * plain[sure].mean()
 
 
-def test_visible_pixels_of_the_two_curves_form_separate_groups():
-    """At size 64 curves are solid enough to be told apart in the image: no pixel at more than
-    half brightness belongs to two of them."""
-    task = pathfinder(size=64, contour_length=6)
-    scene = task._scene(generator("visible"), 20)
-    for row in range(20):
-        which = np.zeros((64, 64), dtype=int)
-        for number, chain in enumerate(chains(task, scene, row), start=1):
-            for one in chain:
-                y, x = body(task, *one).T
-                assert set(which[y, x].tolist()) <= {0, number}
-                which[y, x] = number
-        away = distance_transform_edt(which != 1)
-        assert away[which > 1].min() > 2
-        groups, _ = label(which > 0, structure=np.ones((3, 3)))
-        assert all(len(set(which[groups == g].tolist())) == 1 for g in range(1, groups.max() + 1))
+@pytest.mark.parametrize("changes", PARAMETERS)
+def test_no_two_curves_share_a_pixel(changes):
+    task = pathfinder(**changes)
+    scene = task._scene(generator("share"), 40)
+    for row in range(40):
+        owner = np.full(task._side**2, -1)
+        for number, chain in enumerate(chains(task, scene, row)):
+            for pivot, direction in chain:
+                cells = pivot + task._table.pixels[direction]
+                assert set(owner[cells].tolist()) <= {-1, number}
+                owner[cells] = number
 
 
 def test_labels_and_marked_curves_are_fair():

@@ -17,5 +17,5 @@ CASE = Case(
             "marker_radius": 2.0,
         },
     ],
-    golden="bb3ff14054a49178",
+    golden="7e0957904cdbbc70",
 )
