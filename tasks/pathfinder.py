@@ -99,7 +99,8 @@ class Pathfinder(Task):
     A paddle keeps clear of the newest paddle of the other long curve too, which the published
     code forgets, so that its curves may touch; likewise distractors and the last of the first.
     Distractors are as bright as the long curves. At size 32 the published ones are brighter by a
-    third, which tells them apart.
+    third, which tells them apart. They end where none fits, not already where less than 1 % of
+    the pixels are free.
     """
 
     size: Literal[32, 64] = 32
