@@ -97,6 +97,8 @@ class ShownTask(NamedTuple):
 
     def _numbers(self) -> list[str]:
         """What it takes to beat a guess."""
+        from tasks import writing
+
         task, shown = self.task, self.shown
         oracle = "best predictor" if task.stochastic else "oracle"
         known = "none is known" if shown.oracle is None else f"{shown.oracle:.3f}"
@@ -112,7 +114,7 @@ class ShownTask(NamedTuple):
             ],
             "nats a target": [] if shown.optimum is None else [(oracle, f"{shown.optimum:.3f}")],
             "facts about an answer, on average": [
-                (name, f"{mean:.1f}") for name, mean in shown.facts.items()
+                (name, f"{mean:.1f}") for name, mean in writing.public(shown.facts).items()
             ],
         }
         width = _widest(name for part in rows.values() for name, _ in part)

@@ -38,4 +38,6 @@ def names() -> list[str]:
 
 
 for _module in pkgutil.iter_modules(__path__):
+    if _module.name == "page":
+        continue  # a program, which stands above the tasks
     importlib.import_module(f"{__name__}.{_module.name}")

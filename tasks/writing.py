@@ -70,14 +70,19 @@ def example_lines(task: Task, shown: Shown, width: int) -> tuple[str, list[str]]
     return heading, _wrapped(list(map(_run_text, shown.example)), width)
 
 
-def answer_lines(shown: Shown) -> list[str]:
+def answer_lines(shown: Shown, most: int = MAX_ANSWERS) -> list[str]:
     """The first answers of the example, each with its facts."""
     lines = []
-    for answer, facts in shown.answers[:MAX_ANSWERS]:
-        known = ", ".join(f"{name} {value}" for name, value in facts.items())
+    for answer, facts in shown.answers[:most]:
+        known = ", ".join(f"{name} {value}" for name, value in public(facts).items())
         lines.append(f"{answer} ({known})" if known else answer)
     rest = len(shown.answers) - len(lines)
     return [*lines, f"... and {rest} more"] if rest else lines
+
+
+def public(facts: dict[str, Any]) -> dict[str, Any]:
+    """Without those that are the task's own business."""
+    return {name: value for name, value in facts.items() if not name.startswith("_")}
 
 
 def _run_text(token: Token) -> str:

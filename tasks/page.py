@@ -1,0 +1,202 @@
+"""docs/tasks.md, written by the tasks themselves:
+
+python -m tasks.page > docs/tasks.md
+
+A test checks that the page is current. Its numbers are those of `orchid show`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from typing import Any
+
+from harness.foundation.config import parse_component
+from tasks import writing
+from tasks.base import GROUPS, TASKS, Form, Task
+from tasks.show import Shown, show
+
+WIDTH = 92
+FEW_ANSWERS = 3  # of an example that are given with their facts
+
+SMALL: dict[str, dict[str, Any]] = {  # parameters of an example that fits a few lines
+    "associative_recall": {"vocab_size": 10, "length": 12},
+    "delayed_copy": {"num_to_copy": 4, "delay": 8},
+    "in_context_regression": {"dims": 2, "num_points": 4},
+    "in_context_languages": {"length": 48, "num_letters": 6, "min_words": 2, "max_words": 4},
+    "in_context_recall": {"vocab_size": 8, "length": 16},
+    "induction_heads": {"vocab_size": 8, "length": 12},
+    "listops": {"max_depth": 3, "max_args": 4, "min_length": 8, "max_length": 24},
+    "markov_chains": {"num_states": 3, "length": 16},
+    "noisy_recall": {"vocab_size": 12, "length": 20, "noise_vocab_size": 4, "noise_fraction": 0.3},
+    "selective_copying": {"vocab_size": 8, "length": 16, "num_to_copy": 4},
+}
+
+HEAD = """\
+# Tasks
+
+Written by `python -m tasks.page > docs/tasks.md`; do not edit it by hand.
+
+A task draws endless examples from its rule, solves them (the *oracle*) and says what needs no
+learning: *chance* and *shortcuts*, simple rules that read no more than they must. `orchid show
+TASK` prints an example and these numbers for any parameters (`--set length=64`).
+
+**Loss modes** (`train.loss`): `answers` scores the answers alone; `all` every next token, for
+causal mixers; `masked` hides each answer in the input and predicts it in place. A bidirectional
+mixer can learn from `answers` where no input holds an answer further on, and from `masked`; never
+from `all`. What stands here holds at the default parameters.
+
+**Facts** are known of every answer, and a report breaks accuracy down by them. **Edits**
+(`train.counterfactual`) change the evidence, or a distractor, of test examples, and ask whether the
+answer follows.
+"""
+
+
+def page() -> str:
+    """The whole text; equal tasks give equal text."""
+    parts = [HEAD]
+    kinds = [TASKS.get(name) for name in TASKS]
+    for group in GROUPS:
+        some = [kind for kind in kinds if kind.group == group and is_shipped(kind)]
+        if some:
+            parts += [f"## {group[0].upper()}{group[1:]}\n", *map(_entry, some)]
+    return "\n".join(parts)
+
+
+def is_shipped(kind: type[Task]) -> bool:
+    """Whether the task stands in this folder."""
+    return kind.__module__.startswith("tasks.")
+
+
+def reads_files(kind: type[Task]) -> bool:
+    """Whether it needs files of the user."""
+    return "folder" in kind.model_fields
+
+
+def small(name: str) -> Task:
+    """The task at the parameters of its example."""
+    return parse_component(TASKS, {"name": name, **SMALL.get(name, {})})
+
+
+def _entry(kind: type[Task]) -> str:
+    lines = [
+        f"### {kind.name}",
+        "",
+        f"{_sentence(kind.summary)}",
+        "",
+        f"Source: {_escaped(kind.source)}.  ",
+        f"Scored: {_escaped(kind.scoring)}  ",
+    ]
+    if reads_files(kind):
+        lines += [_loss_line(kind.model_construct(folder="")) + "  ", _edit_line(kind)]
+        lines += [*_parameters(kind), *_layout(kind)]
+        return "\n".join(lines) + "\n"
+    task = parse_component(TASKS, {"name": kind.name})
+    shown = show(task)
+    facts = ", ".join(f"`{fact}`" for fact in sorted(writing.public(shown.facts))) or "none"
+    lines += [
+        _loss_line(task) + "  ",
+        f"Facts: {facts}.  ",
+        _edit_line(kind),
+        *_parameters(kind),
+        *_example(kind.name),
+        *_numbers(task, shown),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _loss_line(task: Task) -> str:
+    def named(forms: list[Form]) -> str:
+        return ", ".join(f"`{form}`" for form in forms) or "none"
+
+    whole = named(writing.bidirectional_forms(task))
+    return f"Loss modes: {named(list(task.forms))}; for bidirectional mixers: {whole}."
+
+
+def _edit_line(kind: type[Task]) -> str:
+    return f"Edits: {'none' if kind.edit is Task.edit else 'yes'}."
+
+
+def _parameters(kind: type[Task]) -> list[str]:
+    rows = [f"| `{p.name}` | {p.default} | {_cell(p.doc)} |" for p in writing.parameters(kind)]
+    return ["", "| parameter | default | |", "|---|---|---|", *rows] if rows else []
+
+
+def _example(name: str) -> list[str]:
+    task = small(name)
+    shown = show(task, num_examples=1)
+    given = ", ".join(f"`{k}: {writing.value_text(v)}`" for k, v in SMALL.get(name, {}).items())
+    heading, lines = writing.example_lines(task, shown, WIDTH)
+    heading = heading.removesuffix(":")
+    answers = writing.answer_lines(shown, FEW_ANSWERS)
+    title = "Answers" if len(answers) > 1 else "Answer"
+    return [
+        "",
+        f"{heading[0].upper()}{heading[1:]}{f' (at {given})' if given else ''}:",
+        "",
+        "```text",
+        *lines,
+        "```",
+        "",
+        f"{title}: {_escaped('; '.join(answers))}.",
+    ]
+
+
+def _numbers(task: Task, shown: Shown) -> list[str]:
+    """To two decimals where real numbers are rounded, otherwise on other machines."""
+    digits = 2 if task.real_targets or task.num_features else 3
+    oracle = "best predictor" if task.stochastic else "oracle"
+    known = "not known" if shown.oracle is None else f"{shown.oracle:.{digits}f}"
+    rows = [(oracle, known), ("chance", f"{shown.chance:.{digits}f}")]
+    rows += [(_shortcut(name), f"{value:.{digits}f}") for name, value in shown.shortcuts.items()]
+    text = f"Accuracy at the defaults: {_listed(rows)}."
+    if shown.errors:
+        errors = sorted(shown.errors.items(), key=lambda item: item[0] != "oracle")
+        rows = [(n if n == "oracle" else _shortcut(n), f"{value:.2f}") for n, value in errors]
+        text += f" Mean squared error: {_listed(rows)}."
+    if shown.optimum is not None:
+        text += f" Best predictor: {shown.optimum:.{digits}f} nats a target."
+    return ["", text]
+
+
+def _shortcut(name: str) -> str:
+    return f"shortcut *{_escaped(name)}*"
+
+
+def _listed(rows: list[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in rows)
+
+
+def _layout(kind: type[Task]) -> list[str]:
+    """What should be in the folder, and what the docstring says of files, splits and facts."""
+    layout = getattr(sys.modules[kind.__module__], "LAYOUT", None)
+    lines = [f"In the folder: {_escaped(layout)}.  "] if layout else []
+    for label in ("Files", "Splits", "Facts"):
+        found = re.search(rf"^{label}: .*?(?=\n\n|\n[A-Z]\w*: |\Z)", _doc(kind), re.DOTALL | re.M)
+        if found:
+            lines.append(_escaped(" ".join(found[0].split())) + "  ")
+    return ["", *lines]
+
+
+def _doc(kind: type[Task]) -> str:
+    return inspect.getdoc(kind) or ""
+
+
+def _sentence(text: str) -> str:
+    return f"{_escaped(text[0].upper() + text[1:])}."
+
+
+def _cell(text: str) -> str:
+    return _escaped(text).replace("|", "\\|")
+
+
+def _escaped(text: str) -> str:
+    """Markdown in which nothing of it is a tag or emphasis; what is in backquotes is so anyway."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([*<])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
