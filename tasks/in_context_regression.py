@@ -339,7 +339,8 @@ def _lasso(x: np.ndarray, y: np.ndarray, first: int) -> np.ndarray:
     gram = np.ascontiguousarray(outer.cumsum(axis=1)[:, start - 1 :].transpose(2, 3, 0, 1))
     slope = (x[:, :-1] * y[..., None]).cumsum(axis=1)[:, start - 1 :].transpose(2, 0, 1).copy()
     weights = np.zeros_like(slope)  # slope is X'(y - Xw) from here on
-    for penalty in np.geomspace(1, LASSO_PENALTY, LASSO_SWEEPS):  # far quicker than the last alone
+    # Down to the penalty in steps, then at it: far quicker than at it from the start.
+    for penalty in np.geomspace(1, LASSO_PENALTY**2, LASSO_SWEEPS).clip(LASSO_PENALTY):
         for i in range(dims):
             curve = gram[i, i]
             goal = slope[i] + curve * weights[i]
