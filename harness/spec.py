@@ -280,12 +280,9 @@ class RunSpec(Config):
     def _consistent(self) -> Self:
         task, model, loss = self.task, self.model, self.train.loss
         if loss not in task.forms:
-            raise At(
-                f"train.loss {loss!r} needs a task whose targets are the next tokens; "
-                f"{task.name} is scored by 'answers'",
-                "train",
-                "loss",
-            )
+            why = "" if task.next_token else ", for its targets are not the next tokens"
+            has = " and ".join(map(repr, task.forms))
+            raise At(f"{task.name} has no loss {loss!r}{why}; it has {has}", "train", "loss")
         whole = self._bidirectional
         if whole is not None and loss == "all":
             raise At(

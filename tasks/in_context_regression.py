@@ -43,7 +43,7 @@ class InContextRegression(Task):
     position of x_i is y_i (noise included). Error: squared.
 
     Chance: the best constant, 0, has squared error 1 + noise^2 and is right (within 0.1, a tenth
-    of f's standard deviation) as often as |y| <= 0.1: 8.2 % for d = 20 (by quadrature).
+    of f's standard deviation) as often as |y| <= 0.1: 8.3 % for d = 20 (by quadrature).
     Facts: `examples`, the number of earlier pairs, i - 1.
     Oracle: least squares, exact where every scored point has at least d earlier examples and
     the function is linear without noise; None elsewhere. Where it is none, `shortcuts` has the

@@ -466,7 +466,7 @@ def test_counterfactuals_need_an_edit():
 
 @pytest.mark.parametrize("loss", ["all", "masked"])
 def test_real_inputs_have_answers_alone(loss):
-    with pytest.raises(HarnessError, match="marked_sum is scored by 'answers'"):
+    with pytest.raises(HarnessError, match=f"marked_sum has no loss '{loss}', for .*; it has 'answers'"):
         run_of("marked_sum", train__loss=loss)
 
 
