@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.foundation.errors import HarnessError, Problem
 from harness.foundation.seeding import generator
-from tasks.base import Batch, Task, accuracy, hits
+from tasks.base import Batch, Edit, Task, accuracy, hits
 
 
 def check_task(task: Task, *, num_examples: int = 64) -> None:
@@ -18,10 +18,11 @@ def check_task(task: Task, *, num_examples: int = 64) -> None:
     except HarnessError:
         raise
     except Exception as error:
+        fix = "call its sample, oracle, shortcuts and edit by hand to see the traceback"
+        if "read-only" in str(error):
+            fix = "oracle, shortcuts, distribution and edit write into copies of a batch alone"
         raise HarnessError(
-            f"it raises {type(error).__name__}: {error}",
-            where=f"task {task.name}",
-            fix="call its sample, oracle and shortcuts by hand to see the traceback",
+            f"it raises {type(error).__name__}: {error}", where=f"task {task.name}", fix=fix
         ) from error
 
 
@@ -33,11 +34,15 @@ def check_tasks(tasks: Iterable[Task]) -> None:
 
 def _check(task: Task, num_examples: int) -> None:
     batch = task.sample(generator("check"), num_examples)
-    problems = list(_check_shapes(task, batch, num_examples))
+    problems = [*_check_words(task), *_check_shapes(task, batch, num_examples)]
     if not problems:  # each check reads what the ones before have made sure of
+        for array in _arrays(batch):
+            array.flags.writeable = False  # as in a stream
         problems = list(_check_values(task, batch))
     if not problems:
-        problems = list(_check_edit(task, batch))
+        problems = list(_check_predictors(task, batch))
+        problems += _check_distribution(task, batch) if task.stochastic else []
+        problems += _check_edit(task, batch)
         if not _equal(batch, task.sample(generator("check"), num_examples)):
             problems.append(
                 Problem(
@@ -49,20 +54,48 @@ def _check(task: Task, num_examples: int) -> None:
         raise HarnessError(item._replace(where=f"task {task.name}") for item in problems)
 
 
-def _check_shapes(task: Task, batch: Batch, n: int) -> Iterator[Problem]:
+def _check_words(task: Task) -> Iterator[Problem]:
+    for name in ("summary", "source"):
+        if not isinstance(getattr(task, name, None), str):
+            yield Problem(f"it has no {name}", fix=f'{name}: ClassVar[str] = "one line"')
+
+
+def _check_shapes(task: Task, batch: Batch, n: int, of: str = "") -> Iterator[Problem]:
+    """of: whose inputs, targets and facts they are, if not those of a sample."""
+    if not isinstance(batch, Batch):
+        yield Problem(
+            f"{of or 'sample'} should be a Batch, got {type(batch).__name__}",
+            fix="return Batch(inputs, targets, info); info may be empty: {}",
+        )
+        return
     row = (n, task.input_length)
-    features = (*row, task.num_features) if task.num_features else row
-    numbers = (*row, task.num_outputs) if task.real_targets else row
+    tokens, classes = not task.num_features, not task.real_targets
     expected = {
-        "inputs": (batch.inputs, features, np.float32 if task.num_features else np.int64),
-        "targets": (batch.targets, numbers, np.float32 if task.real_targets else np.int64),
-    } | {name: (array, row, np.int64) for name, array in batch.info.items()}
-    for name, (array, shape, dtype) in expected.items():
+        "inputs": (batch.inputs, row if tokens else (*row, task.num_features), tokens),
+        "targets": (batch.targets, row if classes else (*row, task.num_outputs), classes),
+    } | {f"info[{name!r}]": (array, row, True) for name, array in batch.info.items()}
+    for key, (array, shape, whole) in expected.items():
+        name, dtype = f"{of} {key}".strip(), np.dtype(np.int64 if whole else np.float32)
         if not isinstance(array, np.ndarray):
-            yield Problem(f"{name} should be an array, got {type(array).__name__}")
-        elif array.shape != shape or array.dtype != dtype:
             yield Problem(
-                f"{name} should be {shape} {np.dtype(dtype)}, got {array.shape} {array.dtype}"
+                f"{name} should be an array, got {type(array).__name__}", fix="np.array(...) of it"
+            )
+        elif array.shape != shape:
+            yield Problem(
+                f"{name} should be {shape} {dtype}, got {array.shape} {array.dtype}",
+                fix="n examples of input_length positions"
+                + (f", and at each {shape[2]} numbers" if len(shape) > 2 else "")
+                + "; a target that is not scored is IGNORE (real ones: NaN)",
+            )
+        elif array.dtype != dtype:
+            yield Problem(
+                f"{name} should be {shape} {dtype}, got {array.shape} {array.dtype}",
+                fix=f"cast it once, at the end: .astype(np.{dtype})",
+            )
+        elif not of and not array.flags.writeable:
+            yield Problem(
+                f"{name} should be an array of its own, got one that cannot be written to",
+                fix="copy what broadcasting, or a cache, gives: .copy()",
             )
 
 
@@ -72,88 +105,194 @@ def _check_values(task: Task, batch: Batch) -> Iterator[Problem]:
     if least < 1 or most > task.max_scored:
         yield Problem(
             f"an example should have 1 to max_scored = {task.max_scored} scored positions, "
-            f"got {least} to {most}"
+            f"got {least} to {most}",
+            fix="give max_scored as a property, or mend targets: every one that is not IGNORE "
+            "(real ones: NaN) is scored",
         )
         return
-    for name, values, size in (
-        ("inputs", batch.inputs, task.num_tokens),
-        ("targets", batch.targets[scored], task.num_outputs),
+    if task.real_targets and not np.array_equal(np.isnan(batch.targets).all(axis=-1), ~scored):
+        yield Problem(
+            "a target should be numbers, or NaN in every place, got some of both",
+            fix="write NaN into all num_outputs places of what is not scored",
+        )
+    for name, values, size, sized_by in (
+        ("inputs", batch.inputs, task.num_tokens, "num_tokens"),
+        ("targets", batch.targets[scored], task.num_outputs, "num_outputs"),
     ):
         if values.dtype == np.float32:
             if not np.isfinite(values).all():
-                yield Problem(f"{name} should be finite, got {values[~np.isfinite(values)][0]}")
+                yield Problem(
+                    f"{name} should be finite, got {values[~np.isfinite(values)][0]}",
+                    fix="look for divisions by zero and overflow, also in the cast to float32",
+                )
         elif values.min() < 0 or values.max() >= size:
             yield Problem(
-                f"{name} should be in 0 .. {size - 1}, got {values.min()} .. {values.max()}"
+                f"{name} should be in 0 .. {size - 1}, got {values.min()} .. {values.max()}",
+                fix=f"count from 0, or mend {sized_by}, which is {size}",
             )
             return
-    ahead = scored[:, :-1]
-    if task.pooled and ahead.any():
-        yield Problem("a pooled task should be scored at the last position alone")
-    if task.num_documents > 1 and not task.pooled:
-        yield Problem("a task of several documents should be pooled")
-    if task.num_documents > 1 and task.input_length % task.num_documents:
-        yield Problem("documents of one input should be of equal length")
-    if task.next_token and (task.num_features or task.real_targets):
-        yield Problem("next_token is true, but inputs or targets are no tokens")
-    elif task.next_token:
-        if (batch.targets[:, :-1] != batch.inputs[:, 1:])[ahead].any():
-            yield Problem("next_token is true, but a target is not the token that follows it")
-        if ahead.any() and not task.answers_in_inputs:
-            yield Problem("an input contains answers, but answers_in_inputs is false")
+    yield from _check_kind(task, batch)
     if not (0 <= task.chance < 1 if task.real_targets else 0 < task.chance < 1):
-        yield Problem(f"chance should be between 0 and 1, got {task.chance}")
+        yield Problem(
+            f"chance should be between 0 and 1, got {task.chance}",
+            fix="the accuracy of a uniform guess among all that can be an answer",
+        )
     names = [("token_names", task.token_names, task.num_tokens)]
     if not task.real_targets:
         names.append(("output_names", task.output_names, task.num_outputs))
     for name, given, size in names:
         if len(given) != size:
-            yield Problem(f"{name} should have {size} names, got {len(given)}")
+            yield Problem(
+                f"{name} should have {size} names, got {len(given)}", fix="a name for each"
+            )
+
+
+def _check_kind(task: Task, batch: Batch) -> Iterator[Problem]:
+    """What pooled, num_documents, next_token and answers_in_inputs promise."""
+    ahead = batch.scored[:, :-1]
+    if task.pooled and ahead.any():
+        yield Problem(
+            f"a pooled task should be scored at the last position alone, got position "
+            f"{ahead.any(axis=0).argmax()} of {task.input_length}",
+            fix="write the target at [:, -1], or leave pooled false",
+        )
+    if task.num_documents > 1 and not task.pooled:
+        yield Problem(
+            f"a task of several documents should be pooled, got num_documents = "
+            f"{task.num_documents} and pooled false",
+            fix="pooled: ClassVar[bool] = True",
+        )
+    if task.num_documents > 1 and task.input_length % task.num_documents:
+        yield Problem(
+            f"documents of one input should be of equal length, got {task.num_documents} in "
+            f"{task.input_length} positions",
+            fix="pad each on the right",
+        )
+    if task.next_token and (task.num_features or task.real_targets):
+        yield Problem(
+            "next_token is true, but inputs or targets are no tokens",
+            fix="next_token: ClassVar[bool] = False",
+        )
+    elif task.next_token:
+        wrong = ahead & (batch.targets[:, :-1] != batch.inputs[:, 1:])
+        if wrong.any():
+            row, at = np.argwhere(wrong)[0]
+            yield Problem(
+                "next_token is true, but a target is not the token that follows it: at position "
+                f"{at} it is {batch.targets[row, at]}, then comes {batch.inputs[row, at + 1]}",
+                fix="next_token: ClassVar[bool] = False, or let the answer follow its question",
+            )
+        if ahead.any() and not task.answers_in_inputs:
+            yield Problem(
+                "an input contains answers, but answers_in_inputs is false",
+                fix="let answers_in_inputs say so: bidirectional mixers would read them there",
+            )
+
+
+def _check_predictors(task: Task, batch: Batch) -> Iterator[Problem]:
     predictors = {"oracle": task.oracle(batch), **task.shortcuts(batch)}
     if predictors["oracle"] is None:
         del predictors["oracle"]
     for name, predictions in predictors.items():
-        if predictions.shape != batch.targets.shape:
-            yield Problem(f"{name} should predict {batch.targets.shape}, got {predictions.shape}")
+        shape = getattr(predictions, "shape", type(predictions).__name__)
+        if shape != batch.targets.shape:
+            yield Problem(
+                f"{name} should predict {batch.targets.shape}, got {shape}",
+                fix="an array with the shape of the targets; what is not scored is not read",
+            )
         elif name == "oracle" and not task.stochastic:
             got = accuracy(predictions, batch, task.tolerance)
             if got < 1:
-                yield Problem(f"the oracle should be exact, got {got:.1%}")
-    if task.stochastic:
-        yield from _check_distribution(task, batch)
+                yield Problem(
+                    f"the oracle should be exact, got {got:.1%}",
+                    fix="mend it or the targets; where targets are drawn: stochastic = True; where "
+                    "nobody knows an exact rule: return None",
+                )
 
 
 def _check_distribution(task: Task, batch: Batch) -> Iterator[Problem]:
-    truth, shape = task.distribution(batch), (*batch.inputs.shape, task.num_outputs)
-    if truth is None or truth.shape != shape:
-        got = "nothing" if truth is None else truth.shape
-        yield Problem(f"a stochastic task should have a distribution {shape}, got {got}")
+    if task.real_targets:
+        yield Problem(
+            "drawn targets should be classes, got real_targets",
+            fix="one of stochastic and real_targets",
+        )
+        return
+    truth, shape = task.distribution(batch), (*batch.targets.shape, task.num_outputs)
+    got = "nothing" if truth is None else getattr(truth, "shape", type(truth).__name__)
+    if got != shape:
+        yield Problem(
+            f"a stochastic task should have a distribution {shape}, got {got}",
+            fix="what the best predictor that reads the inputs says of each target",
+        )
         return
     likely = truth[batch.scored]
-    if likely.min() < 0 or not np.allclose(likely.sum(axis=-1), 1, atol=1e-6):
-        yield Problem("distribution should be probabilities that sum to 1 at scored positions")
-    elif (np.take_along_axis(likely, batch.targets[batch.scored][:, None], axis=1) <= 0).any():
-        yield Problem("distribution says that a target is impossible")
+    total = likely.sum(axis=-1)
+    if not (likely >= 0).all() or not np.allclose(total, 1, atol=1e-6):
+        yield Problem(
+            "distribution should be probabilities that sum to 1 at scored positions, got sums "
+            f"{total.min():.6g} .. {total.max():.6g}, the least entry {likely.min():.6g}",
+            fix="divide by the sum over the last axis",
+        )
+        return
+    impossible = np.take_along_axis(likely, batch.targets[batch.scored][:, None], axis=1) <= 0
+    if impossible.any():
+        yield Problem(
+            f"distribution says that a target is impossible, at {impossible.mean():.1%} of the "
+            "scored positions",
+            fix="it has to allow for everything that sample can draw",
+        )
 
 
 def _check_edit(task: Task, batch: Batch) -> Iterator[Problem]:
-    edit, scored = task.edit(batch, generator("check edit")), batch.scored
+    edit = task.edit(batch, generator("check edit"))
     if edit is None:
         return
-    if hits(edit.evidence.targets, batch, task.tolerance)[scored].any():
-        yield Problem("edit: the evidence changed, and a target did not")
+    if not isinstance(edit, Edit):
+        yield Problem(
+            f"edit should be an Edit, got {type(edit).__name__}",
+            fix="return Edit(evidence, distractor), or None where there is no context to edit",
+        )
+        return
+    problems = []
+    for name, edited in edit._asdict().items():
+        problems += _check_shapes(task, edited, len(batch.inputs), f"edit: {name}")
+        if not problems and not np.array_equal(edited.scored, batch.scored):
+            problems.append(
+                Problem(
+                    f"edit: {name} is scored at other positions than the batch",
+                    fix="change tokens in place; move nothing",
+                )
+            )
+    if problems:
+        yield from problems
+        return
+    same = hits(edit.evidence.targets, batch, task.tolerance)[batch.scored]
+    if same.any():
+        yield Problem(
+            f"edit: the evidence changed, and a target did not ({same.mean():.1%} of them)",
+            fix="change what every answer rests on, real ones by more than the tolerance",
+        )
     if not np.array_equal(edit.distractor.targets, batch.targets, equal_nan=task.real_targets):
-        yield Problem("edit: only a distractor changed, and yet a target did")
+        yield Problem(
+            "edit: only a distractor changed, and yet a target did",
+            fix="change nothing that an answer rests on; where all matters, nothing",
+        )
     for name, edited in edit._asdict().items():
         predictions = task.oracle(edited)
         if predictions is not None and accuracy(predictions, edited, task.tolerance) < 1:
-            yield Problem(f"edit: the oracle disagrees with the targets of {name}")
+            yield Problem(
+                f"edit: the oracle disagrees with the targets of {name}, in "
+                f"{1 - accuracy(predictions, edited, task.tolerance):.1%} of them",
+                fix="edited inputs have to obey the task's rule",
+            )
+
+
+def _arrays(batch: Batch) -> list[np.ndarray]:
+    return [batch.inputs, batch.targets, *(batch.info[name] for name in sorted(batch.info))]
 
 
 def _equal(one: Batch, other: Batch) -> bool:
-    return bool(
-        (one.inputs == other.inputs).all()
-        and np.array_equal(one.targets, other.targets, equal_nan=one.targets.ndim == 3)
-        and one.info.keys() == other.info.keys()
-        and all((one.info[name] == other.info[name]).all() for name in one.info)
+    return one.info.keys() == other.info.keys() and all(
+        np.array_equal(a, b, equal_nan=a.dtype == np.float32)
+        for a, b in zip(_arrays(one), _arrays(other), strict=True)
     )

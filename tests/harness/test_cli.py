@@ -229,6 +229,38 @@ def test_a_task_that_raises_is_said_before_any_training(orchid, tmp_path):
     assert not Path("runs").exists()
 
 
+FAULTS = {  # what sample returns in place of its batch, and what is said of it
+    "shape": ("batch._replace(targets=batch.targets[:, -1])",
+              "targets should be (64, 10) int64, got (64,) int64"),
+    "type": ("batch._replace(inputs=batch.inputs.astype('int32'))",
+             "inputs should be (64, 10) int64, got (64, 10) int32"),
+    "no batch": ("(batch.inputs, batch.targets, batch.info)",
+                 "sample should be a Batch, got tuple"),
+    "nothing scored": ("batch._replace(targets=0 * batch.targets + IGNORE)",
+                       "an example should have 1 to max_scored = 1 scored positions, got 0 to 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_task_that_draws_something_else_is_said_before_any_training(orchid, tmp_path, fault):
+    returned, message = FAULTS[fault]
+    (tmp_path / "faulty_task.py").write_text(
+        "from tasks.associative_recall import AssociativeRecall\n"
+        "from tasks.base import IGNORE, register\n"
+        "@register('faulty_task')\n"
+        "class Faulty(AssociativeRecall):\n"
+        "    def sample(self, rng, n):\n"
+        "        batch = super().sample(rng, n)\n"
+        f"        return {returned}\n"
+    )
+    (tmp_path / "bad.yaml").write_text(changed(("associative_recall", "faulty_task")))
+    for verb in ("validate", "run"):
+        said = orchid(verb, "bad.yaml", "--plugin", "faulty_task.py", code=2).stderr
+        assert said.startswith(f"error: task faulty_task: {message}\n    fix: ")
+        assert "Traceback" not in said
+    assert not Path("runs").exists()
+
+
 def test_a_mixer_of_plain_torch_layers_is_refused_before_training(orchid, tmp_path):
     (tmp_path / "plain.py").write_text(
         "import torch\n"
