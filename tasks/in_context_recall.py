@@ -126,10 +126,8 @@ class InContextRecall(Task):
     def edit(self, batch: Batch, rng: np.random.Generator) -> Edit:
         """evidence: every key gets another value, wherever it stands. distractor: every key
         becomes another token, the same wherever it stands, and no two keys the same."""
-        renamed = np.where(
-            batch.inputs < self.num_keys, self._renamed(batch.inputs, rng), batch.inputs
-        )
-        return Edit(self._rebound(batch, rng), Batch(renamed, batch.targets, batch.info))
+        other = renamed(batch.inputs, 0, self.num_keys, rng)
+        return Edit(self._rebound(batch, rng), Batch(other, batch.targets, batch.info))
 
     @property
     def token_names(self) -> list[str]:
@@ -180,13 +178,6 @@ class InContextRecall(Task):
         circular = np.minimum(distance, self.input_length - distance)
         return [distance, circular, count, 2 * place]
 
-    def _renamed(self, tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Each key as another one, by a map of its own in each example; other tokens anyhow."""
-        order = np.argsort(rng.random((len(tokens), self.num_keys)), axis=1)
-        other = np.empty_like(order)  # the next one round a random ring of all keys
-        np.put_along_axis(other, order, np.roll(order, 1, axis=1), axis=1)
-        return np.take_along_axis(other, np.minimum(tokens, self.num_keys - 1), axis=1)
-
     def _rebound(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """The batch with another value for each key of each example."""
         inputs, targets = batch.inputs.copy(), batch.targets.copy()
@@ -217,3 +208,14 @@ class InContextRecall(Task):
                 longer[distinct + 1] = longer.get(distinct + 1, 0) + fresh
             ways = longer
         return sum(count * distinct for distinct, count in ways.items())
+
+
+def renamed(tokens: np.ndarray, first: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """tokens (n, L) with each of first .. first + count - 1 as another one of them, one to one by
+    a map of its own in each row; other tokens stay."""
+    order = np.argsort(rng.random((len(tokens), count)), axis=1)
+    other = np.empty_like(order)  # the next one round a random ring of all
+    np.put_along_axis(other, order, np.roll(order, 1, axis=1), axis=1)
+    concerned = (tokens >= first) & (tokens < first + count)
+    rank = np.where(concerned, tokens - first, 0)
+    return np.where(concerned, first + np.take_along_axis(other, rank, axis=1), tokens)
