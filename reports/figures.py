@@ -387,9 +387,14 @@ def _breakdown(records: Records, fact: str, *, is_error: bool) -> Picture:
 
 def _error_axis(figure, floors: Sequence[float | None]) -> None:
     """Squared errors on a logarithmic axis, and the best shortcut's where the arms agree on it."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     same = set(floors) - {None}
     for axes in figure.axes:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
         if len(same) == 1:
             axes.axhline(*same, color=GREY, lw=1.2, ls=SHORTCUT, zorder=1)
@@ -511,10 +516,11 @@ def _named_line(axes, height: float, name: str, *, below: bool = False) -> None:
 def _named_upright(axes, place: float, name: str) -> None:
     axes.annotate(
         name,
-        (place, 0),
+        (place, 0.5),
         xycoords=("data", "axes fraction"),
-        xytext=(3, 3),
+        xytext=(3, 0),
         textcoords="offset points",
+        va="center",
         rotation=90,
         fontsize=9,
         color=GREY,

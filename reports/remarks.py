@@ -17,12 +17,11 @@ SAME_COST = 1.2  # largest ratio of parameter counts that passes without a remar
 PROVENANCE = ("device", "threads", "torch", "numpy", "python")
 
 METHOD = (
-    "Accuracy is on the test set, averaged over finished runs; of real targets, the share within "
-    "the task's tolerance. Brackets are 95 % intervals: Student's for a mean, Welch's for a "
-    "difference, each for one comparison and not corrected for their number; the best arm was "
-    "picked after looking, which flatters it. Steps are the median to the first of the evaluations "
-    "that count as solved; a run that never got there counts as later than its budget, and so does "
-    "a diverged one."
+    "Accuracy is on the test set, averaged over finished runs. Brackets are 95 % intervals: "
+    "Student's for a mean, Welch's for a difference, each for one comparison and not corrected "
+    "for their number; the best arm was picked after looking, which flatters it. Steps are the "
+    "median to the first of the evaluations that count as solved; a run that never got there "
+    "counts as later than its budget, and so does a diverged one."
 )
 
 
@@ -234,6 +233,12 @@ def _yardsticks(records: Records, table: Table) -> Iterator[Remark]:
 
 
 def _fairness(records: Records, table: Table) -> Iterator[Remark]:
+    if any(arm.is_real for arm in records.arms):
+        yield Remark(
+            "Where targets are real numbers, MSE is the mean squared error, and accuracy the share "
+            "of answers within the task's tolerance.",
+            is_warning=False,
+        )
     regimes = Counter(row.regime for row in table.rows if row.regime)
     if len(regimes) > 1:
         yield Remark(

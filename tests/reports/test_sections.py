@@ -306,6 +306,7 @@ def test_real_targets_have_squared_errors_everywhere(measure, maker):
     assert row.squared_error_estimate == error
     assert row.best_shortcut_error == 0.083 and row.optimum is None
     page, text = _page(folder), _terminal(folder, 200)
+    assert "accuracy the share of answers within the task's tolerance" in page
     titles = text.splitlines()[3].split()
     assert titles[:3] == ["arm", "accuracy", "MSE"] and "shortcut" in titles
     for said in ("0.0015", "[0.000258, 0.00274]", "0.083"):
@@ -315,7 +316,9 @@ def test_real_targets_have_squared_errors_everywhere(measure, maker):
     assert _row("own", ["0.001 [0.001, 0.001]", "0.002 [0.002, 0.002]",
                         "0.003 [0.003, 0.003]"]) in page  # fmt: skip
     assert "squared error by fact, arm" in text and "gap 1, 2, 3" in text
-    assert "Squared error by gap" in [picture.title for picture in _figures(folder)]
+    (picture,) = [p for p in _figures(folder) if p.title == "Squared error by gap"]
+    assert ">0.001<" in picture.svg and ">0.05<" in picture.svg and "math" not in picture.svg
+    assert "best shortcut" in picture.svg and "own 0.001 at 1 and 0.003 at 3" in picture.svg
     csv = dict(zip(*(line.split(",") for line in reports.to_csv(folder).splitlines()), strict=True))
     assert csv["squared_error"] == csv["loss"] == "0.0015" and csv["best_shortcut_error"] == "0.083"
     assert csv["squared_error_high"] == f"{error.high:.6g}" and csv["optimum"] == ""
