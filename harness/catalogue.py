@@ -14,6 +14,7 @@ from tasks.show import Shown, show
 
 Section = dict[str, Any]
 WIDTH = 98
+MAX_VALUE = 24  # characters of a parameter's value that leave its explanation room beside it
 
 
 def sections(what: str) -> dict[str, Section]:
@@ -73,7 +74,7 @@ class ShownTask(NamedTuple):
             *(f"  {line}".rstrip() for line in example),
             "",
             "its answers:" if len(answers) > 1 else "its answer:",
-            *(f"  {line}" for line in answers),
+            *(line for answer in answers for line in _folded("  ", answer, hanging=4)),
         ]
         return "\n".join(lines + self._numbers())
 
@@ -89,10 +90,15 @@ class ShownTask(NamedTuple):
         }
         if not values:
             return []
-        names, texts = _widest(values), _widest(values.values())
+        names = _widest(values)
+        texts = _widest(value for value in values.values() if len(value) <= MAX_VALUE)
         lines = ["", "parameters"]
         for name, value in values.items():
-            lines += _folded(f"  {name:<{names}}  {value:<{texts}}  ", docs[name])
+            head = f"  {name:<{names}}  {value:<{texts}}  "
+            if len(value) > texts:
+                lines.append(head.rstrip())
+                head = f"  {'':<{names}}  {'':<{texts}}  "
+            lines += _folded(head, docs[name])
         return lines
 
     def _numbers(self) -> list[str]:
@@ -154,13 +160,14 @@ def _with_folder(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _folded(head: str, text: str) -> list[str]:
-    """The text behind its head, further lines indented likewise; nothing without either."""
+def _folded(head: str, text: str, *, hanging: int | None = None) -> list[str]:
+    """The text behind its head, further lines indented as far or by so much; nothing without
+    either."""
     if not text:
         return [head.rstrip()] if head.startswith(" ") else []
-    return textwrap.wrap(
-        text, max(WIDTH, len(head) + 40), initial_indent=head, subsequent_indent=" " * len(head)
-    )
+    below = " " * (len(head) if hanging is None else hanging)
+    width = max(WIDTH, len(head) + 40)
+    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=below)
 
 
 def _widest(texts: Iterable[str]) -> int:

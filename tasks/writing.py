@@ -66,6 +66,10 @@ def example_lines(task: Task, shown: Shown, width: int) -> tuple[str, list[str]]
         *others, last = shown.example
         words = [token.name + "*" if token.target else _run_text(token) for token in others]
         return heading, _wrapped([*words, _run_text(last)], width)
+    if num_answers > MANY_ANSWERS and all(t.target in ("", t.name) for t in shown.example):
+        heading = "one example; at each * the token itself is scored:"
+        words = [token.name + "*" if token.target else _run_text(token) for token in shown.example]
+        return heading, _wrapped(words, width)
     heading = "one example; [->x] marks a scored position and its answer:"
     return heading, _wrapped(list(map(_run_text, shown.example)), width)
 

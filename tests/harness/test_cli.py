@@ -133,6 +133,18 @@ def test_show_of_a_task_on_files_asks_for_them(orchid, task):
     assert "nowhere" in orchid("show", task, "--set", "folder=nowhere", code=2).stderr
 
 
+def test_show_of_a_task_on_files(orchid, tmp_path):
+    for half in ("train", "test"):
+        rows = "".join(f"{index % 2},so {index}\n" for index in range(10))
+        (tmp_path / f"{half}.csv").write_text(f"label,text\n{rows}")
+    text = orchid("show", "lra_text", "--set", f"folder={tmp_path}", "--set", "length=8").stdout
+    assert f"\n  folder    {tmp_path}\n                 Where the files lie." in text
+    assert re.search(
+        r"^one example:\n  so \d\n\nits answer:\n  (posi|nega)tive", text, re.MULTILINE
+    )
+    assert "accuracy over 10 examples" in text and numbers(text, "shortcut: majority") == [0.5]
+
+
 def test_from_yaml_to_answer(orchid, tmp_path):
     (tmp_path / "small.yaml").write_text(SMALL)
     assert "2 arms, no mistakes" in orchid("validate", "small.yaml").stdout

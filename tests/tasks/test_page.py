@@ -143,8 +143,17 @@ def test_many_next_tokens_are_stars():
     class Other(InductionHeads):
         next_token: ClassVar[bool] = False
 
-    _, lines = writing.example_lines(Other(), shown, 80)
-    assert lines == [" ".join(["a [->a]"] * 9)]
+    _, lines = writing.example_lines(Other(), _shown(*[Token("a", "b")] * 9), 80)
+    assert lines == [" ".join(["a [->b]"] * 9)]
+
+
+def test_many_tokens_that_ask_for_themselves_are_stars():
+    task = tasks.get("compression")
+    shown = _shown(*[Token("a", "a")] * 9, Token("b", count=2))
+    heading, lines = writing.example_lines(task, shown, 80)
+    assert lines == ["a* a* a* a* a* a* a* a* a* b b"] and "the token itself" in heading
+    shown = _shown(*[Token("a", "a")] * 9, Token("b", "a"))
+    assert writing.example_lines(task, shown, 120)[1] == ["a [->a] " * 9 + "b [->a]"]
 
 
 def test_the_answer_of_a_pooled_task_stands_below_alone():
