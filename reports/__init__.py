@@ -19,7 +19,7 @@ CSV_FILE = "answer.csv"
 
 
 def load(folder: str | Path) -> Frames:
-    """Tidy frames of an output folder: runs, measurements, slices, lengths; see `reports.frames`."""
+    """Tidy frames of a folder: runs, measurements, slices, lengths; see `reports.frames`."""
     from reports import frames, records
 
     return frames.build(records.read(folder))
