@@ -107,12 +107,15 @@ class ShownTask(NamedTuple):
 
         task, shown = self.task, self.shown
         oracle = "best predictor" if task.stochastic else "oracle"
-        known = "none is known" if shown.oracle is None else f"{shown.oracle:.3f}"
+        known = "none is known" if shown.oracle is None else writing.share_text(shown.oracle)
         rows: dict[str, list[tuple[str, str]]] = {
             f"accuracy over {shown.num_examples} examples": [
                 (oracle, known),
-                ("chance", f"{shown.chance:.3f}"),
-                *((f"shortcut: {name}", f"{value:.3f}") for name, value in shown.shortcuts.items()),
+                ("chance", writing.share_text(shown.chance)),
+                *(
+                    (f"shortcut: {name}", writing.share_text(value))
+                    for name, value in shown.shortcuts.items()
+                ),
             ],
             "mean squared error": [
                 (name if name == "oracle" else f"shortcut: {name}", f"{value:.3g}")

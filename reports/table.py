@@ -351,7 +351,8 @@ def _figures(value: float | None) -> float | None:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+    """To three decimals, or two figures where those are all 0."""
+    return None if value is None else round(value, 3) or float(f"{value:.2g}")
 
 
 def _count(value: float | None) -> str:

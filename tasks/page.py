@@ -24,11 +24,13 @@ SMALL: dict[str, dict[str, Any]] = {  # parameters of an example that fits a few
     "associative_recall": {"vocab_size": 10, "length": 12},
     "delayed_copy": {"num_to_copy": 4, "delay": 8},
     "in_context_regression": {"dims": 2, "num_points": 4},
+    "forgetting_mqar": {"vocab_size": 16, "length": 24},
     "in_context_languages": {"length": 48, "num_letters": 6, "min_words": 2, "max_words": 4},
     "in_context_recall": {"vocab_size": 8, "length": 16},
     "induction_heads": {"vocab_size": 8, "length": 12},
     "listops": {"max_depth": 3, "max_args": 4, "min_length": 8, "max_length": 24},
     "markov_chains": {"num_states": 3, "length": 16},
+    "mqar": {"vocab_size": 16, "length": 20},
     "noisy_recall": {"vocab_size": 12, "length": 20, "noise_vocab_size": 4, "noise_fraction": 0.3},
     "selective_copying": {"vocab_size": 8, "length": 16, "num_to_copy": 4},
 }
@@ -147,9 +149,12 @@ def _numbers(task: Task, shown: Shown) -> list[str]:
     """To two decimals where real numbers are rounded, otherwise on other machines."""
     digits = 2 if task.real_targets or task.num_features else 3
     oracle = "best predictor" if task.stochastic else "oracle"
-    known = "not known" if shown.oracle is None else f"{shown.oracle:.{digits}f}"
-    rows = [(oracle, known), ("chance", f"{shown.chance:.{digits}f}")]
-    rows += [(_shortcut(name), f"{value:.{digits}f}") for name, value in shown.shortcuts.items()]
+    known = "not known" if shown.oracle is None else writing.share_text(shown.oracle, digits)
+    rows = [(oracle, known), ("chance", writing.share_text(shown.chance, digits))]
+    rows += [
+        (_shortcut(name), writing.share_text(value, digits))
+        for name, value in shown.shortcuts.items()
+    ]
     text = f"Accuracy at the defaults: {_listed(rows)}."
     if shown.errors:
         errors = sorted(shown.errors.items(), key=lambda item: item[0] != "oracle")

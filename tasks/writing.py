@@ -48,6 +48,12 @@ def value_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def share_text(share: float, digits: int = 3) -> str:
+    """`0.250`; what would be rounded to nothing in two figures: `0.00024`."""
+    text = f"{share:.{digits}f}"
+    return f"{share:.2g}" if share and not float(text) else text
+
+
 def bidirectional_forms(task: Task) -> list[Form]:
     """The loss modes in which a mixer that sees the whole input has anything to learn."""
     open_to = {"answers": not task.answers_in_inputs, "all": False, "masked": True}

@@ -397,6 +397,12 @@ def test_a_squared_error_that_reaches_the_shortcuts_is_told(measure, maker, loss
     assert (text + "'own' (0.083)." in _said(maker.done())) == is_told
 
 
+def test_a_small_chance_is_not_rounded_to_nothing(measure, maker):
+    measure(accuracy=[0.3], facts={"chance": 1 / 4096, "shortcuts": {"none": 0.0}})
+    line = _terminal(maker.done(), 200).splitlines()[5].split()
+    assert line[5:7] == ["0", "0.00024"]
+
+
 # -- tables ---------------------------------------------------------------------------------------
 
 

@@ -119,6 +119,15 @@ def test_parameters_of_a_class_whose_source_is_gone():
     assert writing.parameters(scope["Own"])[-1] == ("more", "1", "")
 
 
+@pytest.mark.parametrize(
+    "share, digits, text",
+    [(0.25, 3, "0.250"), (1 / 4096, 3, "0.00024"), (0.0, 3, "0.000"), (0.0784, 2, "0.08"),
+     (0.0005001, 3, "0.001"), (1.0, 2, "1.00")],
+)  # fmt: skip
+def test_small_shares_are_not_rounded_to_nothing(share, digits, text):
+    assert writing.share_text(share, digits) == text
+
+
 def _shown(*example: Token, answers=()) -> Shown:
     return Shown(list(example), [], list(answers), 0.1, 1.0, {}, {}, None, {}, 1)
 
