@@ -1,0 +1,50 @@
+"""Draws without replacement for many examples at once, by laws that are exact."""
+
+from __future__ import annotations
+
+import numpy as np
+
+INDEX_BITS = 16  # of a race's time that give way to the number of the runner
+
+
+def distinct(rng: np.random.Generator, low: int, high: int, n: int, num: int) -> np.ndarray:
+    """(n, num) numbers of low .. high - 1, different in each row, every ordered choice equally
+    likely.
+
+    Repeated numbers are drawn again until there are none. The procedure treats all numbers alike,
+    so renaming them cannot change the law of its result: it is the uniform one.
+    """
+    if high - low < 2 * num:  # few left to choose from: a random order of all
+        return low + np.argsort(rng.random((n, high - low)), axis=1)[:, :num]
+    bits = (num - 1).bit_length()
+    narrow = (high - low) << bits <= 2**31
+    found = rng.integers(high - low, size=(n, num), dtype=np.int32 if narrow else np.int64)
+    rows = np.arange(n)
+    while len(rows):
+        # Equal numbers stand side by side once the row is sorted; the place is in the last bits.
+        keys = np.sort((found[rows] << bits) | np.arange(num, dtype=found.dtype), axis=1)
+        repeated = (keys[:, 1:] ^ keys[:, :-1]) < 1 << bits
+        row, after = np.nonzero(repeated)
+        place = keys[row, after + 1] & ((1 << bits) - 1)
+        found[rows[row], place] = rng.integers(high - low, size=len(row), dtype=found.dtype)
+        rows = rows[np.unique(row)]
+    return low + found.astype(np.int64)
+
+
+def race(rng: np.random.Generator, rates: np.ndarray, n: int, num: int) -> np.ndarray:
+    """(n, num) indices drawn one after the other without replacement, each in proportion to its
+    rate among those left.
+
+    Every index arrives after an exponential time of its rate; the order of arrival is such a
+    draw. Times are compared to one part in 2^36, where the index takes the last bits.
+    """
+    times = rng.standard_exponential((n, len(rates)))
+    times *= 1 / rates
+    keys = times.view(np.int64)  # positive floats are ordered as their bits are
+    keys &= -(1 << INDEX_BITS)
+    keys |= np.arange(len(rates))
+    if num < len(rates) // 8:
+        keys.partition(num, axis=1)
+        keys = keys[:, :num]
+    keys.sort(axis=1)
+    return keys[:, :num] & ((1 << INDEX_BITS) - 1)
