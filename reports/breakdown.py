@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from reports.grid import Grid, Section
-from reports.records import Arm, Records, Run
+from reports.records import Records, Slice
 from reports.statistics import Estimate, mean_interval
 from reports.table import NOTHING, estimate_text, plain, quantity_text
+
+Sliced = list[dict[str, list[Slice]]]  # of each finished run of an arm, by fact
 
 MOST_PARTS = 5  # of a fact's values on the page; more values are gathered
 VARIES, VARIES_TIMES = 0.05, 1.5  # accuracy, and squared error, that make a fact worth a line
@@ -56,18 +58,13 @@ class ByFact(NamedTuple):
 def facts(records: Records) -> list[tuple[str, bool]]:
     """Facts by which some arm can be broken down, distance first; and whether its targets are
     real."""
-    found = {
-        (fact, arm.is_real)
-        for arm in records.arms
-        for fact, values in _values(arm, records).items()
-        if len(values) > 1
-    }
-    return sorted(found, key=lambda item: (item[0] != "distance", item))
+    return _facts(records, _by_arm(records))
 
 
 def by_fact(records: Records) -> list[ByFact]:
     """Every fact that has two values or more."""
-    return [_by_fact(fact, is_error, records) for fact, is_error in facts(records)]
+    sliced = _by_arm(records)
+    return [_by_fact(fact, is_error, records, sliced) for fact, is_error in _facts(records, sliced)]
 
 
 def section(records: Records) -> Section | None:
@@ -101,28 +98,45 @@ def brief(records: Records) -> Section | None:
     return Section("Breakdown", BRIEF_NOTE, grids) if grids else None
 
 
-def _by_fact(fact: str, is_error: bool, records: Records) -> ByFact:
-    arms = [arm for arm in records.arms if arm.is_real == is_error]
-    pooled: dict[int, int] = {}
-    for arm in arms:
-        for value, num in _values(arm, records).get(fact, {}).items():
-            pooled[value] = pooled.get(value, 0) + num
-    parts, rows = _parts(pooled), []
-    for arm in arms:
-        if fact in _values(arm, records):
-            runs = [run for run in records.confirmation(arm) if run.accuracy is not None]
-            rows.append((plain(arm.label), [_estimate(runs, fact, p, is_error) for p in parts]))
-    return ByFact(fact, is_error, parts, rows)
-
-
-def _values(arm: Arm, records: Records) -> dict[str, dict[int, int]]:
-    """fact -> value -> test targets, of an arm's finished runs."""
-    out: dict[str, dict[int, int]] = {}
-    for run in records.confirmation(arm):
-        for part in run.slices if run.accuracy is not None else ():
-            known = out.setdefault(part.fact, {})
-            known[part.value] = known.get(part.value, 0) + part.num
+def _by_arm(records: Records) -> dict[str, Sliced]:
+    """condition_id -> its finished runs."""
+    out: dict[str, Sliced] = {}
+    for arm in records.arms:
+        runs = out[arm.condition_id] = []
+        for run in records.confirmation(arm):
+            if run.accuracy is not None:
+                by_fact: dict[str, list[Slice]] = {}
+                for each in run.slices:
+                    by_fact.setdefault(each.fact, []).append(each)
+                runs.append(by_fact)
     return out
+
+
+def _facts(records: Records, sliced: dict[str, Sliced]) -> list[tuple[str, bool]]:
+    found = set()
+    for arm in records.arms:
+        values: dict[str, set[int]] = {}
+        for run in sliced[arm.condition_id]:
+            for fact, slices in run.items():
+                values.setdefault(fact, set()).update(each.value for each in slices)
+        found |= {(fact, arm.is_real) for fact, several in values.items() if len(several) > 1}
+    return sorted(found, key=lambda item: (item[0] != "distance", item))
+
+
+def _by_fact(fact: str, is_error: bool, records: Records, sliced: dict[str, Sliced]) -> ByFact:
+    arms = [
+        (plain(arm.label), some)
+        for arm in records.arms
+        if arm.is_real == is_error
+        and (some := [run[fact] for run in sliced[arm.condition_id] if fact in run])
+    ]
+    pooled: dict[int, int] = {}
+    for _, runs in arms:
+        for each in (each for run in runs for each in run):
+            pooled[each.value] = pooled.get(each.value, 0) + each.num
+    parts = _parts(pooled)
+    rows = [(arm, [_estimate(runs, part, is_error) for part in parts]) for arm, runs in arms]
+    return ByFact(fact, is_error, parts, rows)
 
 
 def _parts(pooled: dict[int, int]) -> list[tuple[int, int]]:
@@ -145,13 +159,13 @@ def _parts(pooled: dict[int, int]) -> list[tuple[int, int]]:
 
 
 def _estimate(
-    runs: Sequence[Run], fact: str, part: tuple[int, int], is_error: bool
+    runs: Sequence[list[Slice]], part: tuple[int, int], is_error: bool
 ) -> Estimate | None:
     """Mean over the runs of their mean over the targets of this part."""
     means = []
     for run in runs:
-        some = [s for s in run.slices if s.fact == fact and part[0] <= s.value <= part[1]]
-        num = sum(s.num for s in some)
+        some = [each for each in run if part[0] <= each.value <= part[1]]
+        num = sum(each.num for each in some)
         if num:
             total = sum(s.num * (s.loss if is_error else s.accuracy) for s in some)
             means.append(total / num)
