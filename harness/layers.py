@@ -243,6 +243,25 @@ class Embedding(nn.Module):
         return F.embedding(tokens + offset.view(-1, 1, 1), self.weight.flatten(0, 1))
 
 
+class Dropout(nn.Module):
+    """Srivastava et al. 2014: x (S, ..., D) with a share of its numbers set to 0, the rest
+    divided by 1 - share. Each member draws from its own of `generators`, which training sets
+    for a step (`harness.training.dropout`); without them x is left as it is."""
+
+    def __init__(self, share: float):
+        super().__init__()
+        self.share = share
+        self.generators: list[torch.Generator] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.generators is None:
+            return x
+        kept = torch.empty(x.shape, device=x.device)
+        for row, source in zip(kept, self.generators, strict=True):
+            row.uniform_(generator=source)
+        return x * ((kept >= self.share) / (1 - self.share))
+
+
 class ShortConv(nn.Module):
     """Depthwise convolution over positions, K taps: x (..., B, L, D) -> (..., B, L, D).
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from harness.foundation.errors import HarnessError
 from harness.layers import (
+    Dropout,
     Embedding,
     LayerNorm,
     Linear,
@@ -81,6 +82,7 @@ class Block(nn.Module):
             self.from_mixer = Linear(width, model.width, kind="residual")
         self.channel_mixer = channel_mixer(model.channel_mixer, model.width)
         self.channel_norm = LayerNorm(model.width) if self.channel_mixer is not None else None
+        self.dropout = Dropout(model.residual_dropout) if model.residual_dropout else nn.Identity()
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         y = self.mixer_norm(x)
@@ -91,9 +93,9 @@ class Block(nn.Module):
         y, state = self.mixer(y, state)
         if self.from_mixer is not None:
             y = self.from_mixer(y)
-        x = x + y
+        x = x + self.dropout(y)
         if self.channel_mixer is not None:
-            x = x + self.channel_mixer(self.channel_norm(x))
+            x = x + self.dropout(self.channel_mixer(self.channel_norm(x)))
         return x, state
 
 
@@ -159,6 +161,8 @@ class Model(nn.Module):
         if model.positions == "learned":
             recipe = Recipe(normal(std), "embedding", decay=False)
             self.positions = parameter((spec.sequence_length, model.width), recipe)
+        share = model.embedding_dropout
+        self.embedding_dropout = Dropout(share) if share else nn.Identity()
         blocks: list[Block] = []
         for index, (layer, first) in enumerate(
             zip(model.layer_list, model.block_of_layer, strict=True)
@@ -185,6 +189,7 @@ class Model(nn.Module):
         x = self.embedding(inputs)
         if self.positions is not None:
             x = x + self.positions[..., : x.shape[-2], :].unsqueeze(-3)
+        x = self.embedding_dropout(x)
         state: State = None
         for block in self.blocks:
             x, state = block(x, state)

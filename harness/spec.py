@@ -19,6 +19,7 @@ from tasks.base import TASKS, Count, Form, Task
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 Purpose = Literal["selection", "confirmation"]
 
 
@@ -62,6 +63,8 @@ class ModelSpec(Config):
     share: groups of layers, counted from 0, each of which is one block applied several times.
     short_conv: taps of a causal depthwise convolution before every mixer; 0 is none.
     positions: learned vectors added to the embedding, or none.
+    embedding_dropout, residual_dropout: the share of numbers that training sets to zero, of the
+        embedding with its positions, and of what each mixer and channel mixer adds to the stream.
     embedding_std: initial scale; by default 1 with `init: torch`, 0.02 otherwise.
     tied: the readout uses the embedding's table.
     pool: how a whole-sequence label is read, `mean` over positions (the default) or `last`;
@@ -79,6 +82,8 @@ class ModelSpec(Config):
     short_conv: Annotated[int, Field(ge=0, le=64)] = 0
     channel_mixer: ChannelMixer = ChannelMixer()
     positions: Literal["none", "learned"] = "none"
+    embedding_dropout: Share = 0.0
+    residual_dropout: Share = 0.0
     embedding_std: Positive | None = None
     tied: bool = False
     pool: Literal["mean", "last"] | None = None

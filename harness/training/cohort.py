@@ -31,6 +31,7 @@ from harness.training.data import (
     pick,
     scored_positions,
 )
+from harness.training.dropout import dropping
 from harness.training.evaluation import (
     Scores,
     breakdown,
@@ -145,7 +146,8 @@ class _Cohort:
 
     def _update(self, step: int) -> None:
         batch = self.data.step(step).to(self.device)
-        logits = self.stack.model(batch.inputs, batch.scored)
+        with dropping(self.stack.model, [m.spec.seed_key for m in self.members], step):
+            logits = self.stack.model(batch.inputs, batch.scored)
         num_scored = batch.is_scored.flatten(1).sum(1)
         losses = loss_per_target(logits, batch.targets).flatten(1).sum(1) / num_scored
         grads = self.stack.gradient(losses.sum())
