@@ -100,7 +100,9 @@ class AssociativeRecall(Task):
                 f"filler {self.filler}"
             )
         if self.noise_tokens and not self.filler:
-            raise ValueError(f"noise_tokens stand in the filler, which must be >= 1: {self.filler} < 1")
+            raise ValueError(
+                f"noise_tokens stand in the filler, which must be >= 1: {self.filler} < 1"
+            )
         if self.distinct_keys and self.num_pairs > self.num_keys:
             raise ValueError(
                 f"distinct_keys needs pairs <= keys: {self.num_pairs} > {self.num_keys}"
