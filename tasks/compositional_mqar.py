@@ -70,7 +70,7 @@ class CompositionalMqar(MultiQuery):
         used = 2 * self.num_halves + pairs
         if self.filler == "random" and used >= self.vocab_size - 1:
             raise ValueError(
-                f"filler random needs a token that is neither key nor value: vocab_size - 1 > "
+                "filler random needs a token that is neither key nor value: vocab_size - 1 > "
                 f"{used}, got {self.vocab_size - 1}"
             )
         return self
@@ -84,6 +84,12 @@ class CompositionalMqar(MultiQuery):
     def num_values(self) -> int:
         """Tokens that can be a value."""
         return self.vocab_size - 2 * (self.vocab_size // 3)
+
+    @property
+    def token_names(self) -> list[str]:
+        third = self.vocab_size // 3
+        firsts, seconds = ([f"{kind}{i}" for i in range(third)] for kind in "ab")
+        return [".", *firsts[:-1], *seconds, *(f"v{i}" for i in range(self.num_values))]
 
     @property
     def context_tokens(self) -> int:

@@ -30,10 +30,10 @@ class ContinuousMqar(Task):
 
     Vectors: num_codes keys and as many values, each of unit length and dims numbers, fixed by
     the parameters alone. A prediction is right within half the smallest distance of two values'
-    vectors, so that the right one is certainly the nearest.
+    vectors (a millionth less), so that the right one is certainly the nearest.
     Chance: that of the best constant, which is right about one value at most: 1 / num_codes.
     Facts: `distance`, from the query back to its pair; `circular_distance`, the shorter way
-    round an input closed to a ring.
+    round an input closed to a ring; `pair`, the place of the pair in the context.
     Edits: the evidence is the value of every key, which moves to another key; the distractor is
     the order of the pairs, since every key is asked.
 
@@ -48,7 +48,7 @@ class ContinuousMqar(Task):
     """Positions."""
     num_pairs: Annotated[int, Field(ge=2)] = 4
     """Keys, each with a value and asked once."""
-    power: Annotated[float, Field(gt=0)] = 0.01
+    power: Annotated[float, Field(gt=0, le=8)] = 0.01
     """a of the law of slots, i^(a - 1): 1 is uniform, near 0 most queries come early."""
 
     summary: ClassVar[str] = "recall the vector that stood beside a key's vector"
@@ -113,9 +113,8 @@ class ContinuousMqar(Task):
         inputs[row, queries, : self.dims] = key_codes[keys]
         targets = np.full((n, self.length, self.dims), np.nan, dtype=np.float32)
         targets[row, queries] = value_codes[values]
-        return Batch(
-            inputs, targets, self._facts(queries, np.broadcast_to(np.arange(pairs), keys.shape))
-        )
+        place = np.broadcast_to(np.arange(pairs), keys.shape)
+        return Batch(inputs, targets, self._facts(queries, place))
 
     def oracle(self, batch: Batch) -> np.ndarray:
         """The value beside the context's key with the largest inner product."""
@@ -147,13 +146,28 @@ class ContinuousMqar(Task):
         )
         said = self.oracle(batch._replace(inputs=evidence))
         targets = np.where(batch.scored[:, :, None], said, np.float32(np.nan))
-        before = np.arange(self.length) - batch.info["distance"]  # place of each query's pair
-        scored = batch.scored
-        now = np.take_along_axis(np.argsort(order, axis=1), np.where(scored, before, 0), axis=1)
-        distance = np.where(scored, np.arange(self.length) - now, -1)
-        circular = np.where(scored, np.minimum(distance, self.length - distance), -1)
-        facts = {"distance": distance, "circular_distance": circular}
+        queries = np.nonzero(batch.scored)[1].reshape(n, pairs)
+        before = np.take_along_axis(batch.info["pair"], queries, axis=1)
+        facts = self._facts(queries, np.take_along_axis(np.argsort(order, axis=1), before, axis=1))
         return Edit(Batch(evidence, targets, batch.info), Batch(distractor, batch.targets, facts))
+
+    def drawing(self, batch: Batch, index: int) -> list[str]:
+        """The number of the key, and of its value, at each position that holds any."""
+        features = batch.inputs[index]
+        key, value = (
+            (half @ codes.T).argmax(axis=1)
+            for half, codes in zip(
+                np.split(features, 2, axis=1), _codes(self.num_codes, self.dims), strict=True
+            )
+        )
+        lines, before = [], -1
+        for position in np.flatnonzero(features.any(axis=1)):
+            if position > before + 1:
+                lines.append("...")
+            said = value[position] if position < self.num_pairs else "?"
+            lines.append(f"{position:>6}  key {key[position]}, value {said}")
+            before = position
+        return [*lines, "..."] if before < self.length - 1 else lines
 
     def _context(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n, num_pairs, dims) keys and values."""
@@ -161,8 +175,13 @@ class ContinuousMqar(Task):
         return context[:, :, : self.dims], context[:, :, self.dims :]
 
     def _facts(self, queries: np.ndarray, place: np.ndarray) -> dict[str, np.ndarray]:
+        """Facts of queries that stand at `queries` and ask for the pair at `place`, (n, pairs)."""
         n, back = len(queries), queries - place
-        facts = {"distance": back, "circular_distance": np.minimum(back, self.length - back)}
+        facts = {
+            "distance": back,
+            "circular_distance": np.minimum(back, self.length - back),
+            "pair": place,
+        }
         out = {}
         for name, found in facts.items():
             out[name] = np.full((n, self.length), -1)
@@ -182,8 +201,8 @@ def _codes(num: int, dims: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=16)
 def _half_distance(num: int, dims: int) -> float:
-    """Half the smallest distance between two values' vectors."""
+    """A hair less than half the smallest distance between two values' vectors."""
     codes = _codes(num, dims)[1].astype(np.float64)
     inner = codes @ codes.T
     np.fill_diagonal(inner, -1.0)
-    return float(np.sqrt(2 - 2 * inner.max()) / 2)
+    return float(np.sqrt(2 - 2 * inner.max()) / 2 * (1 - 1e-6))

@@ -26,18 +26,19 @@ class MultiQuery(Task):
     up from the left. Query j stands at the beginning of a slot of its own: slots are drawn one
     after the other without replacement, slot i = 1, 2, ... with probability proportional to
     i^(power - 1) among those left. The answer stands nowhere in the input, so models that see
-    the whole sequence may be asked as well.
+    the whole sequence may be asked as well. Filler stands everywhere else.
     """
 
     vocab_size: Annotated[int, Field(ge=4)] = 8192
     """Tokens, the filler 0 included."""
     length: Count = 64
     """Tokens of an input."""
-    power: Annotated[float, Field(gt=0)] = 0.01
+    power: Annotated[float, Field(gt=0, le=8)] = 0.01
     """a of the law of slots, i^(a - 1): 1 is uniform, near 0 most queries come early."""
     filler: Literal["zero", "random", "ambiguous"] = "zero"
-    """What stands where no context and no query is: token 0; a uniform token that is neither
-    among the keys nor the values of the example; or (Zoology's random_non_queries) any token."""
+    """What stands where no context and no query is: token 0; random: a uniform one of the tokens
+    other than 0 that are neither a key nor a value in this example; ambiguous (Zoology's
+    random_non_queries): a uniform token of all, which may be such a key or value."""
 
     group: ClassVar[str] = "recall"
     next_token: ClassVar[bool] = False
@@ -60,10 +61,6 @@ class MultiQuery(Task):
     def num_slots(self) -> int:
         """Places for a query."""
         return (self.length - self.context_tokens) // self.slot_tokens
-
-    @property
-    def token_names(self) -> list[str]:
-        return ["."] + [str(token) for token in range(1, self.vocab_size)]
 
     def _slots(self, rng: np.random.Generator, n: int, num: int) -> np.ndarray:
         """(n, num) position of the first token of each query."""
@@ -177,6 +174,11 @@ class Mqar(MultiQuery):
     def num_values(self) -> int:
         """Tokens that can be a value."""
         return self.vocab_size - self.vocab_size // 2
+
+    @property
+    def token_names(self) -> list[str]:
+        keys = [f"k{i}" for i in range(self.num_keys)]
+        return [".", *keys, *(f"v{i}" for i in range(self.num_values))]
 
     @property
     def num_used(self) -> int:
