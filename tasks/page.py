@@ -22,16 +22,25 @@ FEW_ANSWERS = 3  # of an example that are given with their facts
 
 SMALL: dict[str, dict[str, Any]] = {  # parameters of an example that fits a few lines
     "associative_recall": {"vocab_size": 10, "length": 12},
+    "compositional_mqar": {"vocab_size": 20, "length": 36, "num_halves": 2},
+    "compression": {"vocab_size": 8, "length": 8},
+    "continuous_mqar": {"num_codes": 8, "dims": 3, "length": 12, "num_pairs": 2},
     "delayed_copy": {"num_to_copy": 4, "delay": 8},
-    "in_context_regression": {"dims": 2, "num_points": 4},
     "forgetting_mqar": {"vocab_size": 16, "length": 24},
+    "fuzzy_recall": {"vocab_size": 8, "length": 36, "max_key_size": 2, "max_value_size": 2},
+    "group_word_problem": {"n": 3, "length": 6},
     "in_context_languages": {"length": 48, "num_letters": 6, "min_words": 2, "max_words": 4},
     "in_context_recall": {"vocab_size": 8, "length": 16},
+    "in_context_regression": {"dims": 2, "num_points": 4},
     "induction_heads": {"vocab_size": 8, "length": 12},
     "listops": {"max_depth": 3, "max_args": 4, "min_length": 8, "max_length": 24},
+    "majority": {"length": 12},
     "markov_chains": {"num_states": 3, "length": 16},
+    "memorization": {"vocab_size": 16, "length": 12},
     "mqar": {"vocab_size": 16, "length": 20},
+    "multi_hop_induction": {"vocab_size": 4, "length": 14},
     "noisy_recall": {"vocab_size": 12, "length": 20, "noise_vocab_size": 4, "noise_fraction": 0.3},
+    "parity": {"length": 12},
     "selective_copying": {"vocab_size": 8, "length": 16, "num_to_copy": 4},
 }
 
