@@ -274,6 +274,16 @@ def bench_orchid(as_json: bool) -> None:
     click.echo(json.dumps(result, indent=2) if as_json else orchid.render(result))
 
 
+@bench.command(name="data")
+@JSON
+def bench_data(as_json: bool) -> None:
+    """Generators: examples a second against their plain rule, and their share of a step."""
+    from harness.bench import data
+
+    result = data.measure()
+    click.echo(json.dumps(result, indent=2) if as_json else data.render(result))
+
+
 @bench.command(name="mixers")
 @click.argument("names", nargs=-1, metavar="[MIXER]...")
 @click.option("--length", "lengths", type=click.IntRange(min=2), multiple=True, help="[64 to 4096]")

@@ -2,10 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from harness.bench import Timing, interleaved, mixers
+import tasks
+from harness.bench import Timing, data, interleaved, mixers
 from harness.bench import orchid as layer
+from harness.foundation.seeding import generator
 from tests.command import orchid
 
 
@@ -75,3 +78,35 @@ def test_orchid_with_and_without_its_fast_path(monkeypatch):
     ]  # fmt: skip
     assert served == 8 * [False, True]  # in turn: two networks, two repetitions behind two
     assert layer.render(result).count("1.00 x") >= 2
+
+
+def test_generators_and_their_share_of_a_step(monkeypatch):
+    short = "associative_recall, L 42, width 32, batch 64"
+    monkeypatch.setattr(data, "PLAIN_S", 0.01)
+    monkeypatch.setattr(data, "REPETITIONS", 2)
+    monkeypatch.setattr(data, "EXAMPLES", 16)
+    monkeypatch.setattr(data, "NUM_STEPS", 2)
+    monkeypatch.setattr(data, "STEPS", {short: data.STEPS[short]})
+    result = json.loads(orchid("bench", "data", "--json").stdout)
+    assert len(result["rows"]) == 5 and [row["run"] for row in result["steps"]] == [short]
+    assert all(row["per_s"] > row["plain_per_s"] > 0 for row in result["rows"])
+    assert result["steps"][0]["draw_ms"] > 0
+    shown = data.render(result).splitlines()
+    assert sum("mqar" in line for line in shown) == 2 and short in shown[-1]
+
+
+@pytest.mark.parametrize("name", ["mqar", "associative_recall"])
+def test_the_plain_rule_is_the_tasks(name):
+    """Every plain example is solved by the task's oracle."""
+    task, rng = tasks.get(name), generator("plain", name)
+    plain = {"mqar": data.plain_mqar, "associative_recall": data.plain_associative_recall}[name]
+    rows = np.array([plain(task, rng) for _ in range(50)])
+    if name == "mqar":
+        inputs = rows
+        scored = (inputs > 0) & (np.arange(task.length) >= 2 * task.num_pairs)
+        assert (scored.sum(axis=1) == task.num_pairs).all()
+        assert (task.oracle(tasks.Batch(inputs, inputs, {}))[scored] >= 4096).all()
+    else:
+        inputs, answers = rows[:, :-1], rows[:, -1]
+        oracle = task.oracle(tasks.Batch(inputs, inputs, {}))
+        assert (oracle[:, -1] == answers).all()
