@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports import breakdown, edits, kernels, lengths, optimum
+from reports import breakdown, edits, kernels, lengths, optimum, scores
 from reports.grid import Section
 from reports.records import Records
 
@@ -10,6 +10,7 @@ from reports.records import Records
 def for_page(records: Records) -> list[Section]:
     """Those that have something to show."""
     found = [
+        scores.section(records),
         lengths.section(records),
         edits.section(records),
         optimum.section(records),
@@ -23,6 +24,7 @@ def for_page(records: Records) -> list[Section]:
 def for_terminal(records: Records) -> list[Section]:
     """The same, in short."""
     found = [
+        scores.section(records),
         lengths.section(records),
         edits.section(records),
         optimum.section(records),

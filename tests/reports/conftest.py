@@ -58,7 +58,7 @@ class Maker:
         } | meta
         self._insert("meta", *[(key, json.dumps(value)) for key, value in values.items()])
 
-    def arm(self, label: str, spec: dict | None = None, **facts) -> str:
+    def arm(self, label: str, spec: dict | None = None, levels: dict | None = None, **facts) -> str:
         condition_id = short_hash(["arm", label])
         facts = {
             "params": 21000,
@@ -72,7 +72,8 @@ class Maker:
             "shortcuts": {"most frequent value": 0.387, "last value": 0.29},
         } | facts
         spec = spec or _spec(label)
-        row = (condition_id, self.num_arms, label, {"model.mixer": label}, spec, facts)
+        levels = levels or {"model.mixer": label}
+        row = (condition_id, self.num_arms, label, levels, spec, facts)
         self._insert("arms", tuple(map(_json, row)))
         self.num_arms += 1
         return condition_id

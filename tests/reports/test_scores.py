@@ -1,0 +1,103 @@
+"""Scores: means over groups of arms, confirmed and as suites publish them."""
+
+from __future__ import annotations
+
+import pytest
+
+from reports import records
+from reports.scores import ALL, scores, section
+from reports.statistics import mean_interval
+
+SCORE = {
+    "name": "MAD score",
+    "over": "setting",
+    "groups": {"recall": ["plain", "hard"], "copying": ["copy"]},
+    "published": {"hyena": {"recall": 81.7, "copying": 93.1}, "attention": {"recall": 94.1}},
+    "source": "table 1",
+}
+SETTINGS = {"plain": 0.9, "hard": 0.5, "copy": 0.8}
+
+
+@pytest.fixture
+def suite(make):
+    """A ledger of mixers by settings; `left_out` has (mixer, setting, seed) that never ended."""
+
+    def build(*, tuned=False, left_out=(), status="failed", score=SCORE):
+        maker = make(score=score, factors={"mixer": ["hyena", "attention"], "setting": []})
+        for bonus, mixer in ((0.0, "hyena"), (0.05, "attention")):
+            for setting, accuracy in SETTINGS.items():
+                levels = {"mixer": mixer, "setting": setting}
+                arm = maker.arm(f"{mixer} {setting}", levels=levels)
+                for seed in range(3):
+                    ended = (mixer, setting, seed) not in left_out
+                    value = accuracy + bonus + 0.01 * seed
+                    maker.run(arm, seed, status="finished" if ended else status, accuracy=value)
+                    if tuned:
+                        for rate in (1e-3, 1e-2):
+                            best = value + 0.02 + (0.01 if rate == 1e-3 else 0)
+                            maker.run(arm, seed, purpose="selection", lr=rate, accuracy=best)
+        return records.read(maker.done())
+
+    return build
+
+
+def test_means_over_settings_then_groups(suite):
+    hyena, attention = scores(suite())
+    assert (hyena.label, attention.label) == ("hyena", "attention")
+    recall = mean_interval([0.70, 0.71, 0.72])
+    copying = mean_interval([0.80, 0.81, 0.82])
+    whole = mean_interval([0.75, 0.76, 0.77])
+    for group, expected in (("recall", recall), ("copying", copying), (ALL, whole)):
+        assert hyena.confirmed[group] == pytest.approx(expected)
+    assert attention.confirmed[ALL].value == pytest.approx(0.81)
+    assert hyena.num_seeds == 3 and hyena.best == {}
+
+
+def test_best_on_test_takes_the_setting_that_flatters_most(suite):
+    hyena, _ = scores(suite(tuned=True))
+    assert hyena.best == pytest.approx({"recall": 0.74, "copying": 0.84, ALL: 0.79})
+
+
+def test_published_numbers_have_a_mean_only_where_they_are_whole(suite):
+    hyena, attention = scores(suite())
+    assert hyena.published == pytest.approx({"recall": 0.817, "copying": 0.931, ALL: 0.874})
+    assert attention.published == pytest.approx({"recall": 0.941})
+
+
+@pytest.mark.parametrize("status", ["failed", "diverged", None])
+def test_a_seed_that_an_arm_lacks_counts_nowhere_in_its_group(suite, status):
+    hyena, _ = scores(suite(left_out=[("hyena", "hard", 2)], status=status))
+    assert hyena.confirmed["recall"] == pytest.approx(mean_interval([0.70, 0.71]))
+    assert hyena.confirmed["copying"].value == pytest.approx(0.81)
+    assert hyena.num_seeds == 2
+
+
+def test_an_arm_without_a_run_leaves_a_dash_and_is_named(suite):
+    missing = [("hyena", "hard", seed) for seed in range(3)]
+    found = suite(left_out=missing)
+    hyena, attention = scores(found)
+    assert hyena.confirmed["recall"] is None and hyena.confirmed[ALL] is None
+    assert hyena.confirmed["copying"] is not None and attention.confirmed[ALL] is not None
+    shown = section(found)
+    (row,) = (r for r in shown.grids[0].rows if r[0] == "hyena" and r[1].startswith("confirmed"))
+    assert row[2] == "-" and row[4] == "-" and "(hyena)" in shown.note
+
+
+def test_as_shown(suite):
+    shown = section(suite(tuned=True))
+    (grid,) = shown.grids
+    assert shown.title == "MAD score"
+    assert grid.head == ("MAD score", "", "recall", "copying", "mean")
+    assert [row[:2] for row in grid.rows[:3]] == [
+        ("hyena", "confirmed, seeds: 3"),
+        ("hyena", "best on test"),
+        ("hyena", "published"),
+    ]
+    assert grid.rows[2][2:] == ("0.817", "0.931", "0.874")
+    assert grid.rows[5][2:] == ("0.941", "-", "-")
+    assert "table 1" in shown.note and "flatters" in shown.note
+
+
+def test_without_a_score_there_is_nothing(suite):
+    found = suite(score=None)
+    assert scores(found) == [] and section(found) is None
