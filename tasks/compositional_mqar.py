@@ -6,6 +6,7 @@ its code). Deviations: see `CompositionalMqar`.
 
 from __future__ import annotations
 
+from math import comb
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -67,11 +68,10 @@ class CompositionalMqar(MultiQuery):
             )
         if pairs > self.num_values:
             raise ValueError(f"num_halves^2 must be <= values: {pairs} > {self.num_values}")
-        used = 2 * self.num_halves + pairs
-        if self.filler == "random" and used >= self.vocab_size - 1:
+        if self.filler == "random" and self.num_used >= self.vocab_size - 1:
             raise ValueError(
                 "filler random needs a token that is neither key nor value: vocab_size - 1 > "
-                f"{used}, got {self.vocab_size - 1}"
+                f"{self.num_used}, got {self.vocab_size - 1}"
             )
         return self
 
@@ -84,6 +84,11 @@ class CompositionalMqar(MultiQuery):
     def num_values(self) -> int:
         """Tokens that can be a value."""
         return self.vocab_size - 2 * (self.vocab_size // 3)
+
+    @property
+    def num_used(self) -> int:
+        """Different tokens of an example that are no filler."""
+        return 2 * self.num_halves + self.num_pairs
 
     @property
     def token_names(self) -> list[str]:
@@ -105,9 +110,7 @@ class CompositionalMqar(MultiQuery):
 
     @property
     def too_small_to_hold_out(self) -> str:
-        third, g = self.vocab_size // 3, self.num_halves
-        count = ways(third - 1, g) * ways(third, g) * ways(self.num_values, self.num_pairs)
-        return few_inputs(count)
+        return few_inputs(self._num_inputs())
 
     def sample(self, rng: np.random.Generator, n: int) -> Batch:
         third, g, pairs = self.vocab_size // 3, self.num_halves, self.num_pairs
@@ -136,6 +139,13 @@ class CompositionalMqar(MultiQuery):
             out[row, queries + 1] = found
         facts = {"distance": distance, "circular_distance": circular, "pair": place}
         return Batch(inputs, targets, facts)
+
+    def _num_inputs(self) -> int:
+        """Number of different inputs; counting may stop beyond FEW_INPUTS."""
+        third, g, pairs = self.vocab_size // 3, self.num_halves, self.num_pairs
+        halves = comb(third - 1, g) * comb(third, g)
+        contexts = halves * ways(pairs, pairs) * ways(self.num_values, pairs)
+        return contexts * self._num_arrangements(pairs, 2, self.num_used)
 
     def oracle(self, batch: Batch) -> np.ndarray:
         return self._answers(batch.inputs)

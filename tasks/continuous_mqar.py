@@ -98,7 +98,8 @@ class ContinuousMqar(Task):
 
     @property
     def too_small_to_hold_out(self) -> str:
-        return few_inputs(ways(self.num_codes, self.num_pairs) ** 2)
+        codes, pairs = self.num_codes, self.num_pairs
+        return few_inputs(ways(codes, pairs) ** 2 * ways(self.length - pairs, pairs))
 
     def sample(self, rng: np.random.Generator, n: int) -> Batch:
         pairs, row = self.num_pairs, np.arange(n)[:, None]

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from tasks.base import Batch, few_inputs, register
+from tasks.base import Batch, register
 from tasks.distinct import distinct
 from tasks.mqar import Mqar, look_up, ways
 
@@ -71,11 +71,6 @@ class ForgettingMqar(Mqar):
     def context_tokens(self) -> int:
         return 2 * (self.num_pairs + self.num_updates)
 
-    @property
-    def too_small_to_hold_out(self) -> str:
-        keys, values = ways(self.num_keys, self.num_pairs), ways(self.num_pairs, self.num_updates)
-        return few_inputs(keys * values * ways(self.num_values, self.num_pairs + self.num_updates))
-
     def sample(self, rng: np.random.Generator, n: int) -> Batch:
         half, pairs, updates = self.vocab_size // 2, self.num_pairs, self.num_updates
         keys = distinct(rng, 1, half, n, pairs)
@@ -86,6 +81,12 @@ class ForgettingMqar(Mqar):
         np.put_along_axis(answers, updated, values[:, pairs:], axis=1)
         order = np.concatenate([first, updated], axis=1)
         return self._with_updates(self._batch(rng, keys, values, order, answers))
+
+    def _num_inputs(self) -> int:
+        pairs, updates = self.num_pairs, self.num_updates
+        keys = ways(self.num_keys, pairs) * ways(pairs, updates)
+        contexts = keys * ways(self.num_values, pairs + updates)
+        return contexts * self._num_arrangements(pairs, 1, self.num_used)
 
     def shortcuts(self, batch: Batch) -> dict[str, np.ndarray]:
         """Those of MQAR, and the value that a key had first."""

@@ -75,6 +75,15 @@ class MultiQuery(Task):
             return rng.integers(self.vocab_size, size=(len(used), self.length))
         return others(rng, np.sort(used, axis=1), self.vocab_size, self.length)
 
+    def _num_arrangements(self, queries: int, query_tokens: int, used: int) -> int:
+        """Ways to put the queries of a context into slots and to fill up the rest, where `used`
+        different tokens are no filler; at least, if filler can be taken for a query."""
+        gaps = min(self.length - self.context_tokens - queries * query_tokens, 64)
+        if self.filler == "ambiguous":
+            return self.vocab_size**gaps
+        slots = ways(self.num_slots, queries)
+        return slots if self.filler == "zero" else slots * (self.vocab_size - 1 - used) ** gaps
+
 
 def others(rng: np.random.Generator, used: np.ndarray, vocab: int, length: int) -> np.ndarray:
     """(n, length) uniform tokens of 1 .. vocab - 1 that are not in used (n, m), sorted rows."""
@@ -199,15 +208,18 @@ class Mqar(MultiQuery):
 
     @property
     def too_small_to_hold_out(self) -> str:
-        return few_inputs(
-            ways(self.num_keys, self.num_pairs) * ways(self.num_values, self.num_pairs)
-        )
+        return few_inputs(self._num_inputs())
 
     def sample(self, rng: np.random.Generator, n: int) -> Batch:
         half, pairs = self.vocab_size // 2, self.num_pairs
         keys = distinct(rng, 1, half, n, pairs)
         values = distinct(rng, half, self.vocab_size, n, pairs)
         return self._batch(rng, keys, values, np.arange(pairs), values)
+
+    def _num_inputs(self) -> int:
+        """Number of different inputs; counting may stop beyond FEW_INPUTS."""
+        contexts = ways(self.num_keys, self.num_pairs) * ways(self.num_values, self.num_pairs)
+        return contexts * self._num_arrangements(self.num_pairs, 1, self.num_used)
 
     def _batch(
         self,
@@ -262,6 +274,9 @@ class Mqar(MultiQuery):
         context = batch.inputs[:, :end]
         evidence, distractor = batch.inputs.copy(), batch.inputs.copy()
         evidence[:, 1:end:2] = self._rebound(context[:, 1::2], rng)
+        if self.num_pairs == 1 and self.filler == "random":  # that value is no filler now
+            new = evidence[:, 1:2] == evidence[:, end:]
+            evidence[:, end:] = np.where(new, context[:, 1:2], evidence[:, end:])
         said = look_up(context[:, ::2], evidence[:, 1:end:2], batch.inputs)
         order = self._reordered(n, rng)
         distractor[:, 0:end:2] = np.take_along_axis(context[:, ::2], order, axis=1)
