@@ -68,11 +68,6 @@ class CompositionalMqar(MultiQuery):
             )
         if pairs > self.num_values:
             raise ValueError(f"num_halves^2 must be <= values: {pairs} > {self.num_values}")
-        if self.filler == "random" and self.num_used >= self.vocab_size - 1:
-            raise ValueError(
-                "filler random needs a token that is neither key nor value: vocab_size - 1 > "
-                f"{self.num_used}, got {self.vocab_size - 1}"
-            )
         return self
 
     @property

@@ -29,7 +29,7 @@ class MultiQuery(Task):
     the whole sequence may be asked as well. Filler stands everywhere else.
     """
 
-    vocab_size: Annotated[int, Field(ge=4)] = 8192
+    vocab_size: Annotated[int, Field(ge=4, le=2**24)] = 8192
     """Tokens, the filler 0 included."""
     length: Count = 64
     """Tokens of an input."""

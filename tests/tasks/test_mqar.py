@@ -204,7 +204,7 @@ def test_relabelled_and_permuted_examples_score_the_same():
 
 def test_memory_does_not_grow_with_the_vocabulary():
     peaks = []
-    for vocab_size in (8192, 2**30):
+    for vocab_size in (8192, 2**24):
         for filler in ("zero", "random", "ambiguous"):
             task = mqar(vocab_size=vocab_size, filler=filler)
             tracemalloc.start()
