@@ -18,6 +18,8 @@ from tasks.base import Batch, Count, Edit, Task, few_inputs, register
 from tasks.distinct import distinct, race
 from tasks.mqar import ways
 
+MIN_DISTANCE = 0.01  # of two codes; float32 tells them apart with certainty
+
 
 @register("continuous_mqar")
 class ContinuousMqar(Task):
@@ -70,6 +72,12 @@ class ContinuousMqar(Task):
             )
         if self.num_pairs > self.num_codes:
             raise ValueError(f"num_pairs must be <= num_codes: {self.num_pairs} > {self.num_codes}")
+        distance = min(_smallest_distance(self.num_codes, self.dims))
+        if distance < MIN_DISTANCE:
+            raise ValueError(
+                f"num_codes {self.num_codes} are too many for dims {self.dims}: two vectors are "
+                f"{distance:.2g} < {MIN_DISTANCE} apart"
+            )
         return self
 
     @property
@@ -94,7 +102,7 @@ class ContinuousMqar(Task):
 
     @property
     def tolerance(self) -> float:
-        return _half_distance(self.num_codes, self.dims)
+        return _smallest_distance(self.num_codes, self.dims)[1] / 2 * (1 - 1e-6)
 
     @property
     def too_small_to_hold_out(self) -> str:
@@ -201,9 +209,13 @@ def _codes(num: int, dims: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=16)
-def _half_distance(num: int, dims: int) -> float:
-    """A hair less than half the smallest distance between two values' vectors."""
-    codes = _codes(num, dims)[1].astype(np.float64)
-    inner = codes @ codes.T
-    np.fill_diagonal(inner, -1.0)
-    return float(np.sqrt(2 - 2 * inner.max()) / 2 * (1 - 1e-6))
+def _smallest_distance(num: int, dims: int) -> tuple[float, float]:
+    """Between the vectors of two keys, and of two values."""
+    found = []
+    for codes in _codes(num, dims):
+        inner = codes.astype(np.float64) @ codes.T.astype(np.float64)
+        square = np.diagonal(inner)  # about 1: codes are rounded to float32
+        squared = square[:, None] + square - 2 * inner
+        np.fill_diagonal(squared, np.inf)
+        found.append(float(np.sqrt(max(0.0, squared.min()))))
+    return found[0], found[1]
