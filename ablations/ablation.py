@@ -57,7 +57,8 @@ class Ablation:
     """A checked ablation at one scale; `ablations.load` makes one.
 
     text, file: the YAML it came from. overrides: `--set` as given. match: how the arms were made
-    equal in size; its `to` names an arm.
+    equal in size; its `to` names an arm. protocol: what is said of the published settings under
+    base. score: means over groups of arms, as reports read it.
     """
 
     name: str
@@ -74,6 +75,8 @@ class Ablation:
     file: str
     overrides: tuple[str, ...] = ()
     match: Match | None = None
+    protocol: dict[str, Any] | None = None
+    score: dict[str, Any] | None = None
 
     @cached_property
     def grid_id(self) -> str:

@@ -39,6 +39,18 @@ def put(data: dict, path: Path, value: Any) -> None:
         inner = inner[part]
 
 
+def holds(data: Any, path: Path) -> bool:
+    """Whether something stands at the path."""
+    for part in path:
+        if isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        elif isinstance(data, dict) and part in data:
+            data = data[part]
+        else:
+            return False
+    return True
+
+
 def remove(data: dict, path: Path) -> None:
     """Removes one field, if it is there."""
     inner: Any = data

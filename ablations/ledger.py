@@ -160,6 +160,8 @@ class Ledger:
             "text": ablation.text,
             "file": ablation.file,
             "overrides": list(ablation.overrides),
+            "protocol": ablation.protocol,
+            "score": ablation.score,
         }
         with self._guard, self._db:
             self._db.executemany(

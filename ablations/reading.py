@@ -6,6 +6,8 @@
     nuisance                  what is tuned for each arm and never compared
     seeds                     how many, for choosing nuisances and for the answer
     match                     what makes the arms equal in size; see `ablations.match`
+    protocol                  published settings under base; see `ablations.protocol`
+    score                     means over groups of arms; see `ablations.score`
     scales                    named overrides of any of the above
 
 A dotted key sets one field; a mapping replaces a subtree. Every mistake in the file is reported
@@ -21,10 +23,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
-from ablations import dotted
+from ablations import dotted, protocol
 from ablations.ablation import Ablation, Arm, Seeds, with_nuisance
 from ablations.ledger import read_meta
 from ablations.match import WORDS, Match, number_at, solve
+from ablations.protocol import Protocol
+from ablations.score import Score
 from harness.foundation import yaml
 from harness.foundation.config import Path, identity, parse
 from harness.foundation.errors import HarnessError, Problem, did_you_mean
@@ -36,7 +40,7 @@ LIBRARY = FilePath(__file__).parent / "library"
 SCALES = ("smoke", "laptop", "paper")
 KEYS = (
     "name", "question", "source", "base", "factors", "variants", "exclude", "nuisance", "seeds",
-    "metric", "baseline", "match", "scales",
+    "metric", "baseline", "match", "protocol", "score", "scales",
 )  # fmt: skip
 ROOTS = tuple(key for key in RunSpec.model_fields if key not in ("seed", "purpose"))
 
@@ -116,6 +120,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.origins: dict[str, Path] = {}  # key -> where a scale has replaced it
         self.scale_base: list[Setting] = []  # what a scale changes in base
+        self.protocol: Protocol | None = None
 
     def read(self) -> Ablation:
         top = self._mapping(self.document.data, (), "an ablation")
@@ -126,6 +131,7 @@ class _Reader:
         source = self._mapping(self.top.get("source") or {}, ("source",), "source")
         metric = self._choice("metric", ("accuracy", "loss", "steps_to_solve"), "accuracy")
         seeds = self._seeds()
+        self.protocol = self._protocol()
         base = self._base()
         factors = self._factors()
         nuisances = self._nuisances()
@@ -145,6 +151,7 @@ class _Reader:
                 f"no arm is called {baseline!r}",
                 did_you_mean(baseline, [arm.label for arm in arms]),
             )
+        score = self._score(factors)
         if self.problems:
             raise HarnessError(dict.fromkeys(self.problems))
         return Ablation(
@@ -162,6 +169,8 @@ class _Reader:
             file=self.document.file,
             overrides=self.overrides,
             match=match,
+            protocol=self.protocol.about if self.protocol is not None else None,
+            score=score and score.for_ledger(factors),
         )
 
     # -- the parts of the file ------------------------------------------------------------------
@@ -234,6 +243,30 @@ class _Reader:
         settings = [_setting(key, value, ("base", key)) for key, value in base.items()]
         return [settings, self.scale_base, given]
 
+    def _protocol(self) -> Protocol | None:
+        name = self.top.get("protocol")
+        if name is None:
+            return None
+        try:
+            return protocol.load(str(name))
+        except HarnessError as error:
+            for problem in error.problems:
+                self._problem(("protocol",), problem.message, problem.fix)
+            return None
+
+    def _score(self, factors: Mapping[str, Mapping]) -> Score | None:
+        given = self.top.get("score")
+        if given is None:
+            return None
+        try:
+            score = parse(Score, given, where=self._where, path=("score",))
+        except HarnessError as error:
+            self.problems += error.problems
+            return None
+        for place, message, fix in score.mistakes(factors):
+            self._problem(("score", *place), message, fix)
+        return score
+
     def _factors(self) -> dict[str, dict[str, list[Setting]]]:
         """Factor -> level label -> the settings it makes."""
         factors = self._mapping(self.top.get("factors") or {}, ("factors",), "factors")
@@ -296,7 +329,10 @@ class _Reader:
         return [Setting(dotted.path(factor), level, origin)]
 
     def _nuisances(self) -> list[dict[str, Any]]:
-        nuisance = self._mapping(self.top.get("nuisance") or {}, ("nuisance",), "nuisance")
+        given = self.top.get("nuisance")
+        if given is None and self.protocol is not None:
+            given = self.protocol.nuisance
+        nuisance = self._mapping(given or {}, ("nuisance",), "nuisance")
         for key, values in nuisance.items():
             place = ("nuisance", key)
             if not _is_absolute(key):
@@ -508,7 +544,14 @@ class _Reader:
                     return self._where((*origins[path[:end]], *path[end:]))
             return self._where(("base",))
 
-        return parse(RunSpec, data, where=where)
+        if self.protocol is None:
+            return parse(RunSpec, data, where=where)
+
+        def where_under(path: Path) -> str:
+            place = None if dotted.holds(data, path) else self.protocol.where(path, data)
+            return place or where(path)
+
+        return parse(RunSpec, self.protocol.under(data), where=where_under)
 
     def _variants(self, factors) -> Iterator[tuple[str, dict, list[Setting]]]:
         variants = self._mapping(self.top.get("variants") or {}, ("variants",), "variants")

@@ -163,7 +163,8 @@ class TrainSpec(Config):
         (scored tokens hidden in the input and predicted in place; another task, labelled so).
     train_examples: a fixed training set of that many examples, reshuffled every epoch; by
         default every batch is fresh.
-    schedule: after warm-up, `constant`, or `cosine` or `linear` down to final_lr_fraction.
+    schedule: after warm-up, `constant`, `rsqrt` (falls with the square root of the step), or
+        `cosine` or `linear` down to final_lr_fraction.
     clip_norm: largest gradient norm of a run; null is no clipping.
     eval_every: steps between evaluations on the validation stream.
     solve_threshold, solve_patience: a run is solved at the first of `solve_patience`
@@ -184,7 +185,7 @@ class TrainSpec(Config):
     batch_size: Count = 64
     steps: Count = 1000
     warmup_steps: Annotated[int, Field(ge=0)] = 100
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    schedule: Literal["constant", "rsqrt", "cosine", "linear"] = "constant"
     final_lr_fraction: Fraction = 0.1
     clip_norm: Positive | None = 1.0
     loss: Form = "answers"
@@ -214,8 +215,12 @@ class TrainSpec(Config):
             raise ValueError(
                 f"warmup_steps must be at most steps: {self.warmup_steps} > {self.steps}"
             )
-        if self.schedule == "constant" and self.final_lr_fraction != 0.1:
-            raise ValueError("final_lr_fraction has no effect on a constant schedule; remove it")
+        if self.schedule in ("constant", "rsqrt") and self.final_lr_fraction != 0.1:
+            raise ValueError(
+                f"final_lr_fraction has no effect on a schedule {self.schedule!r}; remove it"
+            )
+        if self.schedule == "rsqrt" and self.warmup_steps < 1:
+            raise ValueError("schedule 'rsqrt' falls from the end of warm-up: warmup_steps >= 1")
         if self.train_examples is not None and self.train_examples < self.batch_size:
             raise ValueError(
                 "train_examples must be at least batch_size: "

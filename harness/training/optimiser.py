@@ -68,6 +68,8 @@ def schedule_factor(train: TrainSpec, step: int) -> float:
         return (step + 1) / train.warmup_steps
     if train.schedule == "constant":
         return 1.0
+    if train.schedule == "rsqrt":
+        return math.sqrt(train.warmup_steps / (step + 1))
     done = (step - train.warmup_steps) / max(1, train.steps - train.warmup_steps)
     shape = 0.5 * (1 + math.cos(math.pi * done)) if train.schedule == "cosine" else 1 - done
     return train.final_lr_fraction + (1 - train.final_lr_fraction) * shape
