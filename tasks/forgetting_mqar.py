@@ -24,7 +24,7 @@ class ForgettingMqar(Mqar):
     keys are different keys of the context, every ordered choice equally likely, with new values.
     Queries ask for the last value. 4 x num_pairs + 2 x num_updates <= length.
 
-    Tokens, chance and edits: as `mqar`. Edits: the evidence moves every value of the context,
+    Tokens and chance: as `mqar`. Edits: the evidence moves every value of the context,
     new ones included, to another pair; the distractor is the order of the pairs before the
     updates, and of the updates.
     Facts: those of `mqar`, where `pair` counts the updates after the pairs; `updated`, 1 where

@@ -138,8 +138,8 @@ class Mqar(MultiQuery):
     Chance: 1 / values; a guess among the values of the context: 1 / num_pairs.
     Facts: `distance`, from the query back to the value in the context; `circular_distance`, the
     shorter way round an input closed to a ring; `pair`, the place of the key in the context.
-    Edits: the evidence is the value of every key, which moves to another key; the distractor is
-    the order of the pairs, since every key is asked.
+    Edits: the evidence is the value of every key, which moves to another key (that of a lone pair
+    becomes another token); the distractor is the order of the pairs, since every key is asked.
 
     Deviations: filler is unambiguous unless asked for; Zoology's setting num_passes, which breaks
     in its code, is left out; V may be smaller than L.
