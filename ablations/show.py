@@ -34,6 +34,7 @@ def plan_data(ablation: Ablation, plan: Plan, folder: Path) -> dict[str, Any]:
             }
             for arm in ablation.arms
         ],
+        "protocol": ablation.protocol and ablation.protocol["name"],
         "match": match_data(ablation),
         "seeds": ablation.seeds.model_dump(),
         "nuisances": ablation.nuisances if ablation.needs_selection else [],
@@ -66,6 +67,7 @@ def render_plan(data: dict[str, Any]) -> str:
     runs, width = data["runs"], max(len(arm["arm"]) for arm in data["arms"])
     lines = [
         f"{data['name']} ({data['scale']}): {data['question']}",
+        *([f"under protocol {data['protocol']}"] if data["protocol"] else []),
         "",
         f"  {'arm':<{width}}  {'parameters':>10}  {'FLOPs/token':>11}  {'state':>8}  regime",
         *(

@@ -19,8 +19,13 @@ MAX_VALUE = 24  # characters of a parameter's value that leave its explanation r
 
 def sections(what: str) -> dict[str, Section]:
     """Heading -> name -> one line (of a task, its group and one line), for `all` or one of tasks,
-    mixers, ablations."""
-    readers = {"tasks": _tasks, "mixers": _mixers, "ablations": _ablations}
+    mixers, ablations, protocols."""
+    readers = {
+        "tasks": _tasks,
+        "mixers": _mixers,
+        "ablations": _ablations,
+        "protocols": _protocols,
+    }
     return {key: read() for key, read in readers.items() if what in ("all", key)}
 
 
@@ -203,3 +208,9 @@ def _ablations() -> Section:
         data = yaml.load_file(path).data
         out[name] = f"{data['question']} [{', '.join(data.get('scales', {}))}]"
     return out
+
+
+def _protocols() -> Section:
+    from ablations.protocol import load, protocols
+
+    return {name: load(name).about["summary"] for name in protocols()}

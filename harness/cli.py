@@ -44,11 +44,15 @@ def main() -> None:
 
 
 @main.command(name="list")
-@click.argument("what", type=click.Choice(["all", "tasks", "mixers", "ablations"]), default="all")
+@click.argument(
+    "what",
+    type=click.Choice(["all", "tasks", "mixers", "ablations", "protocols"]),
+    default="all",
+)
 @PLUGIN
 @JSON
 def list_(what: str, plugins: tuple[str, ...], as_json: bool) -> None:
-    """Tasks, mixers and ablations, one line each."""
+    """Tasks, mixers, ablations and protocols, one line each."""
     from harness import catalogue
 
     _load_plugins(plugins)

@@ -67,8 +67,22 @@ def remarks(records: Records, table: Table) -> list[Remark]:
         *_provenance(records),
         *_tuning(records),
         *_certainty(table),
+        *_protocol(records),
     ]
     return sorted(found, key=lambda remark: not remark.is_warning)
+
+
+def _protocol(records: Records) -> list[Remark]:
+    """Which published settings lie under the ablation's own, and what they cannot match."""
+    about = records.meta.get("protocol")
+    if not about:
+        return []
+    lines = [f"({i}) {plain(line)}" for i, line in enumerate(about["not_matched"], start=1)]
+    text = (
+        f"Under protocol {_quoted(about['name'])} ({plain(about['summary'])}), where the ablation "
+        f"sets nothing else. It cannot match: {' '.join(lines)}"
+    )
+    return [Remark(text, is_warning=False)]
 
 
 # -- the sentence ---------------------------------------------------------------------------------

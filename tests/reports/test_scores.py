@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reports import records
+from reports import records, table
+from reports.remarks import remarks
 from reports.scores import ALL, scores, section
 from reports.statistics import mean_interval
 
@@ -101,3 +102,19 @@ def test_as_shown(suite):
 def test_without_a_score_there_is_nothing(suite):
     found = suite(score=None)
     assert scores(found) == [] and section(found) is None
+
+
+def test_a_protocol_is_named_with_what_it_cannot_match(make):
+    about = {
+        "name": "safari",
+        "summary": "as configured there",
+        "source": {"code": "safari"},
+        "not_matched": ["Validation is the test set there.", "No attention dropout."],
+    }
+    maker = make(protocol=about)
+    maker.run(maker.arm("own"), 0)
+    found = records.read(maker.done())
+    (remark,) = (r for r in remarks(found, table.build(found)) if "protocol" in r.text)
+    assert not remark.is_warning
+    assert "'safari' (as configured there)" in remark.text
+    assert "(1) Validation is the test set there. (2) No attention dropout." in remark.text
