@@ -1,9 +1,9 @@
 """Multi-hop induction: follow an induction head several times over, and say where it ends.
 
-After the task hop_k of Sanford, Hsu and Telgarsky 2024 (arXiv:2402.09268), who prove that a
-transformer needs about log2 k layers for it. The rule is defined here, from a description of
-theirs that was not checked against the paper. With one hop it is an induction head that no token
-marks, asked at every position.
+After the task hop_k of Sanford, Hsu and Telgarsky 2024 (arXiv:2402.09268), made to measure what
+depth is good for. The rule is defined here, from a description of theirs that was not checked
+against the paper. With one hop it is an induction head that no token marks, asked at every
+position.
 """
 
 from __future__ import annotations
