@@ -1,9 +1,10 @@
 """Word problem of a group: multiply a sequence of elements, and say the product.
 
 Barrington 1989: over the permutations of five things the problem is complete for the class NC1,
-so that no threshold circuits of constant depth and polynomial size are known for it; with Liu et al. 2023 (arXiv:2210.10749)
-and Merrill et al. 2024 (arXiv:2404.08819) it became the measure of state tracking. Cyclic and
-small symmetric groups are easier and make the comparison. Deviations: see `GroupWordProblem`.
+so that no threshold circuits of constant depth and polynomial size are known for it. With Liu et
+al. 2023 (arXiv:2210.10749) and Merrill et al. 2024 (arXiv:2404.08819) it became the measure of
+state tracking; cyclic and small symmetric groups make the comparison. Deviations: see
+`GroupWordProblem`.
 """
 
 from __future__ import annotations
