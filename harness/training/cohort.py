@@ -40,6 +40,7 @@ from harness.training.evaluation import (
     effective_kernel_lengths,
     evaluate,
     evaluate_under,
+    exact_match,
     loss_per_target,
 )
 from harness.training.events import Diverged, Event, Finished, Measured, Started
@@ -234,6 +235,8 @@ class _Cohort:
         """What a run measures besides loss and accuracy, where it can: metric -> (S,)."""
         model, train, task, out = self.stack.model, self.train_spec, self.spec.task, {}
         size = 4 * train.batch_size  # without gradients there is room for more
+        if task.max_scored > 1 and not task.stochastic:
+            out["exact match"] = exact_match(scores.details, data)
         for intervention in train.interventions:
             if applies(intervention, model):
                 under = evaluate_under(

@@ -121,6 +121,12 @@ def compare_with_optimum(
     return {name: (total / count).cpu().numpy() for name, total in sums.items()}
 
 
+def exact_match(details: Details, data: Examples) -> np.ndarray:
+    """(S,): share of the examples whose every scored target was said rightly."""
+    unscored = ~data.is_scored.cpu().numpy()
+    return (details.right | unscored).all(axis=2).mean(axis=1)
+
+
 def counterfactual(
     before: Details, evidence: Details, distractor: Details, batch: Batch, tolerance: float
 ) -> dict[str, np.ndarray]:

@@ -19,6 +19,7 @@ from harness.training.evaluation import (
     compare_with_optimum,
     counterfactual,
     evaluate,
+    exact_match,
     loss_per_target,
 )
 from harness.training.events import Finished, Measured
@@ -320,6 +321,22 @@ def test_squared_error_by_hand():
     assert scores.details.answers.shape == (1, 20, 3, 2)
 
 
+def test_an_example_matches_where_every_answer_is_right():
+    spec = run_of("each_square", train__test_examples=4)
+    batch = evaluation_batch(spec.task, "test", 4)
+    targets = batch.targets.copy()
+    targets[0, 2:] = np.nan  # one answer only
+    batch = batch._replace(targets=targets)
+    data = examples(spec, batch)
+    right = np.ones((2, 4, 3), dtype=bool)
+    right[0, 0, 1:] = right[0, 1, 2] = False
+    found = exact_match(Details(right, right, np.zeros(right.shape)), data)
+    assert found.tolist() == [0.75, 1.0]
+    values = last(train([run_of("each_square")]), run_of("each_square").run_id)
+    assert 0 <= values["exact match"] <= values["accuracy"]
+    assert "exact match" not in last(train([run_of("recall_toy")]), run_of("recall_toy").run_id)
+
+
 def test_unscored_real_targets_cost_nothing_and_move_nothing():
     logits = torch.ones(1, 2, 3, 2, requires_grad=True)
     targets = torch.zeros(1, 2, 3, 2)
@@ -466,7 +483,9 @@ def test_counterfactuals_need_an_edit():
 
 @pytest.mark.parametrize("loss", ["all", "masked"])
 def test_real_inputs_have_answers_alone(loss):
-    with pytest.raises(HarnessError, match=f"marked_sum has no loss '{loss}', for .*; it has 'answers'"):
+    with pytest.raises(
+        HarnessError, match=f"marked_sum has no loss '{loss}', for .*; it has 'answers'"
+    ):
         run_of("marked_sum", train__loss=loss)
 
 
