@@ -103,7 +103,7 @@ class Task(Component):
             position alone.
         num_documents: the input is that many sequences of equal length one after another, each
             read by itself; more than one only for pooled tasks.
-        pad_token: the token that fills up an input after its end, left out when pooling.
+        pad_token: the token that fills up an input, left out when pooling and never learned.
         real_targets: targets are num_outputs numbers, predicted with squared error.
         stochastic: targets are drawn from `distribution`, so that the oracle is the best
             predictor and not an exact one.
@@ -281,7 +281,8 @@ def with_loss(task: Task, batch: Batch, form: Form) -> tuple[np.ndarray, np.ndar
     """Inputs and targets as training sees them under a loss mode (see `train.loss`).
 
     answers: the batch as it is.
-    all: every next token is a target; the scored answers stay where they are.
+    all: every next token is a target but what fills up the input; the scored answers stay where
+        they are.
     masked: each scored token is put into the sequence, hidden there behind an extra token
         (number `task.num_tokens`) and predicted in place; the sequence is one longer.
     """
@@ -294,6 +295,8 @@ def with_loss(task: Task, batch: Batch, form: Form) -> tuple[np.ndarray, np.ndar
         )
     following = np.full_like(batch.targets, IGNORE)
     following[:, :-1] = batch.inputs[:, 1:]
+    if task.pad_token is not None:
+        following[following == task.pad_token] = IGNORE
     following = np.where(batch.scored, batch.targets, following)
     if form == "all":
         return batch.inputs, following

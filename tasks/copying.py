@@ -69,6 +69,7 @@ class Copying(Task):
     group: ClassVar[str] = "induction and copying"
     scoring: ClassVar[str] = 'After "|", each letter of the string between "$" and "|" in turn.'
     length_parameter: ClassVar[str | None] = "max_length"
+    pad_token: ClassVar[int | None] = PAD
 
     @model_validator(mode="after")
     def _possible(self):

@@ -117,6 +117,10 @@ class InContextLanguages(Task):
         return self.num_letters + 2
 
     @property
+    def pad_token(self) -> int:
+        return self.num_letters + 1
+
+    @property
     def input_length(self) -> int:
         return self.length
 

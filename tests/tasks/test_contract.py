@@ -140,6 +140,13 @@ def test_loss_forms_with_several_answers():
     assert targets.tolist() == [[x, x, x, x, x, x, 4, x, x, 3]]
 
 
+def test_what_fills_up_an_input_is_never_learned():
+    task, x = tasks.get("copying", alphabet_size=3, min_length=1, max_length=2), IGNORE
+    # $ a | a . and pads: tokens 0 "*", 1 "$", 2 "|", 3 ".", letters from 4.
+    batch = Batch(np.array([[1, 4, 2, 4, 0]]), np.array([[x, x, 4, x, x]]), {})
+    assert with_loss(task, batch, "all")[1].tolist() == [[4, 2, 4, x, x]]
+
+
 @pytest.mark.parametrize("form", ["all", "masked"])
 def test_loss_forms_of_next_tokens_are_refused_elsewhere(form):
     task = tasks.get("listops", max_depth=4, min_length=10, max_length=40)
