@@ -17,11 +17,13 @@ from reports.table import NOTHING, estimate_text, plain
 
 ALL = "mean"  # of the groups
 NOTE = (
-    "Accuracy, mean over the settings of a group, then over groups. Confirmed: each setting's "
-    "rate chosen on selection seeds, the score of each confirmation seed, mean and interval over "
-    "seeds. Best on test: the nuisance setting that is best on the test set itself, among "
-    "selection runs, as published; it flatters. {published}A dash: an arm has no finished "
-    "run{lacking}."
+    "Accuracy, mean over the settings of a group, then over groups. Confirmed: the settings that "
+    "selection seeds chose, the score of each confirmation seed, mean and interval over seeds. "
+    "{best}{published}A dash: an arm has no finished run{lacking}."
+)
+BEST = (
+    "Best on test: the nuisance setting that is best on the test set itself, among selection runs, "
+    "as published; it flatters. "
 )
 
 
@@ -55,24 +57,32 @@ def section(records: Records) -> Section | None:
     if not found:
         return None
     asked = records.meta["score"]
-    groups = [*asked["groups"], ALL]
-    rows = []
-    for each in found:
-        confirmed = [estimate_text(each.confirmed[group]) for group in groups]
-        ways = [(f"confirmed, seeds: {each.num_seeds}", confirmed)]
-        if each.best:
-            ways.append(("best on test", [_share(each.best[group]) for group in groups]))
-        if each.published:
-            ways.append(("published", [_share(each.published.get(group)) for group in groups]))
-        rows += [(plain(each.label), way, *cells) for way, cells in ways]
+    ways = {
+        "confirmed": lambda each, group: estimate_text(each.confirmed[group]),
+        "best on test": lambda each, group: _share(each.best.get(group)),
+        "published": lambda each, group: _share(each.published.get(group)),
+    }
+    known = {"confirmed": True, "best on test": any(e.best for e in found)}
+    known["published"] = any(each.published for each in found)
+    shown = [way for way in ways if known[way]]
+    rows = [
+        (
+            plain(each.label),
+            f"{plain(group)} (seeds: {each.num_seeds})" if group == ALL else plain(group),
+            *(ways[way](each, group) for way in shown),
+        )
+        for each in found
+        for group in (*asked["groups"], ALL)
+    ]
     lacking = [each.label for each in found if any(v is None for v in each.confirmed.values())]
     source = plain(asked.get("source") or "its source")
     note = NOTE.format(
-        published=f"Published: {source}. " if any(each.published for each in found) else "",
+        best=BEST if known["best on test"] else "",
+        published=f"Published: {source}. " if known["published"] else "",
         lacking=f" ({', '.join(map(plain, lacking))})" if lacking else "",
     )
-    head = (plain(asked["name"]), "", *map(plain, groups))
-    return Section(plain(asked["name"]), note, [Grid(head, rows, 2)])
+    title = plain(asked["name"])
+    return Section(title, note, [Grid((title, "", *shown), rows, 2)])
 
 
 def _scored(
