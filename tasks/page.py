@@ -41,6 +41,7 @@ SMALL: dict[str, dict[str, Any]] = {  # parameters of an example that fits a few
     "multi_hop_induction": {"vocab_size": 4, "length": 14},
     "noisy_recall": {"vocab_size": 12, "length": 20, "noise_vocab_size": 4, "noise_fraction": 0.3},
     "parity": {"length": 12},
+    "phonebook": {"num_entries": 3, "number_length": 4, "name_length": 2, "name_tokens": 6},
     "selective_copying": {"vocab_size": 8, "length": 16, "num_to_copy": 4},
 }
 
