@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import tasks
 from harness.cli import main
 from tasks.base import GROUPS
 from tests import command
@@ -341,6 +342,20 @@ def test_the_ablation_of_the_readme_is_valid(orchid, tmp_path):
     (block,) = re.findall(r"```yaml\n# which\.yaml\n(.*?)```", README, re.DOTALL)
     (tmp_path / "which.yaml").write_text(block)
     assert "4 arms" in orchid("validate", "which.yaml").stdout
+
+
+def test_the_keys_that_the_readme_shows_for_tasks_are_valid(orchid, tmp_path):
+    (block,) = re.findall(r"```yaml\n(protocol:.*?)```", README, re.DOTALL)
+    (tmp_path / "keys.yaml").write_text(f"name: keys\nquestion: Which keys?\n{block}")
+    assert "no mistakes" in orchid("validate", "keys.yaml").stdout
+
+
+def test_the_readme_names_every_task_in_its_group():
+    rows = re.findall(r"^\| (.*?) \| (.*`.*)\|$", README, re.MULTILINE)
+    named = {group: set(re.findall(r"`(\w+)`", names)) for group, names in rows}
+    for name in tasks.names():
+        group = tasks.TASKS.get(name).group
+        assert group not in GROUPS or name in named[group]
 
 
 def test_the_task_of_the_readme_keeps_the_contract(orchid, tmp_path):
