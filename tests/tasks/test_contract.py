@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -99,6 +100,20 @@ def test_contract(name, parameters):
     assert digest(batch) == digest(again)
     assert parse_component(TASKS, to_data(task)) == task
     check_task(task)
+
+
+@pytest.mark.parametrize("name, parameters", VARIANTS)
+def test_memory_is_a_few_times_that_of_the_batch(name, parameters):
+    task, constant = tasks.get(name, **parameters), 2**23
+    task.sample(generator("memory"), 2)  # tables that are kept
+    tracemalloc.start()
+    try:
+        batch = task.sample(generator("memory"), 1024 if task.input_length < 200 else 64)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    size = sum(array.nbytes for array in (batch.inputs, batch.targets, *batch.info.values()))
+    assert peak < 4 * size + constant
 
 
 @pytest.mark.parametrize("name, parameters", VARIANTS)
