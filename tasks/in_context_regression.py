@@ -68,7 +68,7 @@ class InContextRegression(Task):
     """s, the nonzero weights of a sparse function."""
     hidden: Annotated[int, Field(ge=2)] = 100
     """h, the hidden units of a two-layer network."""
-    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    noise: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
     """Standard deviation of what is added to y; that of the function is 1."""
     scored: Literal["all", "last"] = "all"
     """Whether every y is a target (from scored_from on), or that of the last point alone, which

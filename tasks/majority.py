@@ -106,7 +106,8 @@ class Majority(Task):
 
     def edit(self, batch: Batch, rng: np.random.Generator) -> Edit:
         """evidence: just as many of the most frequent tokens as it takes, at uniform places,
-        become the next most frequent one. distractor: the tokens are put in a random order."""
+        become the next most frequent one, so that it leads. distractor: the tokens are put in a
+        random order."""
         tokens = batch.inputs[:, : self.length]
         counts = self._counts(tokens)
         rows, winner = np.arange(len(tokens)), counts.argmax(axis=1)

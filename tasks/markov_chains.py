@@ -53,7 +53,7 @@ class MarkovChains(Task):
     """States in the input."""
     order: Count = 1
     """States that the next one depends on."""
-    concentration: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    concentration: Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)] = 1.0
     """Parameter of the Dirichlet distribution; the smaller, the closer to deterministic."""
 
     summary: ClassVar[str] = "predict the next state of a Markov chain seen only in context"

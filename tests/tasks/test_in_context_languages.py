@@ -135,8 +135,18 @@ def test_words_follow_the_rule():
         expected = 1 / (high + 1 - low)
         assert len(share) == high + 1 - low
         assert (np.abs(share - expected) < 4.5 * np.sqrt(expected / len(values))).all()
-    whole = np.mean(np.array([len(text(task, batch, row).rstrip(".")) for row in range(n)]) <= 513)
-    assert abs(whole - 0.935) < 4 * np.sqrt(0.935 * 0.065 / n)
+
+
+def test_share_of_whole_examples_at_the_default_length():
+    letters, share = np.ones(1), 0.0  # how probable each number of letters is, word by word
+    for words in range(1, 20):
+        letters = np.convolve(letters, np.full(50, 1 / 49) * (np.arange(50) > 0))
+        share += letters[: 513 - (words - 1) + 1].sum() / 10 * (words >= 10)
+    assert share == pytest.approx(0.9247, abs=1e-4)
+    task, n = languages(length=949), 10_000
+    inputs = task.sample(generator("whole"), n).inputs
+    whole = ((inputs != task.pad_token).sum(axis=1) <= 513).mean()
+    assert abs(whole - share) < 4 * np.sqrt(share * (1 - share) / n)
 
 
 def test_every_legal_letter_is_as_likely():

@@ -324,6 +324,7 @@ def test_drawing():
         ),
         ({"num_points": 1}, "num_points: should be greater than or equal to 2, got 1"),
         ({"noise": -1}, "noise: should be greater than or equal to 0, got -1"),
+        ({"noise": 2e6}, "noise: should be less than or equal to 1000000"),
     ],
 )
 def test_impossible_parameters(changes, message):

@@ -68,7 +68,7 @@ def test_edits(chosen, seed):
         assert evidence.targets[row, -1] == now_first == second and now_most > now_next
         moved = [(a, b) for a, b in zip(body, other, strict=True) if a != b]
         assert set(moved) == {(first, second)}
-        fewer = len(moved) - 1  # with one less, the winner would still not have lost
+        fewer = len(moved) - 1  # with one less, the other would not lead
         assert most - fewer >= next_most + fewer
         permuted, _ = read(task, distractor.inputs[row].tolist())
         assert sorted(permuted) == sorted(body)

@@ -182,7 +182,8 @@ def test_neither_hidden_answers_nor_edits():
         ({"order": 5}, "num_states^(order + 1) must be <= 10,000: 5^6"),
         ({"order": 50}, "num_states^(order + 1) must be <= 10,000: 5^51"),
         ({"num_states": 1}, "num_states: should be greater than or equal to 2, got 1"),
-        ({"concentration": 0}, "concentration: should be greater than 0, got 0"),
+        ({"concentration": 0}, "concentration: should be greater than or equal to 0.000001, got 0"),
+        ({"concentration": 2e6}, "concentration: should be less than or equal to 1000000"),
     ],
 )
 def test_impossible_parameters(changes, message):
