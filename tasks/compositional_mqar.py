@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from tasks.base import IGNORE, Batch, Edit, few_inputs, register
-from tasks.distinct import distinct
+from tasks.distinct import distinct, reordered
 from tasks.history import arrays
-from tasks.mqar import MultiQuery, look_up, ways
+from tasks.mqar import MultiQuery, in_order, look_up, ways
 
 
 @register("compositional_mqar")
@@ -146,7 +146,8 @@ class CompositionalMqar(MultiQuery):
         return self._answers(batch.inputs)
 
     def shortcuts(self, batch: Batch) -> dict[str, np.ndarray]:
-        """What one half alone says: the value of its last triple in the context; the last value."""
+        """What one half alone says: the value of its last triple in the context; the last value;
+        and for the i-th query the i-th value (see `mqar`)."""
         end, inputs = self.context_tokens, batch.inputs
         context = inputs[:, :end]
         before = np.roll(inputs, 1, axis=1)
@@ -154,6 +155,7 @@ class CompositionalMqar(MultiQuery):
             "second half alone": look_up(context[:, 1::3], context[:, 2::3], inputs),
             "first half alone": look_up(context[:, ::3], context[:, 2::3], before),
             "last value": np.broadcast_to(context[:, -1:], inputs.shape),
+            "values in order": in_order(context[:, 2::3], batch.scored),
         }
 
     def edit(self, batch: Batch, rng: np.random.Generator) -> Edit:
@@ -162,7 +164,7 @@ class CompositionalMqar(MultiQuery):
         step = rng.integers(1, pairs, size=(n, 1))
         moved = (np.arange(pairs) + step) % pairs
         evidence[:, 2:end:3] = np.take_along_axis(batch.inputs[:, 2:end:3], moved, axis=1)
-        order = np.argsort(rng.random((n, pairs)), axis=1)
+        order = reordered(rng, n, pairs)
         for part in range(3):
             cells = batch.inputs[:, part:end:3]
             distractor[:, part:end:3] = np.take_along_axis(cells, order, axis=1)

@@ -15,8 +15,8 @@ from pydantic import Field, model_validator
 
 from harness.foundation.seeding import generator
 from tasks.base import Batch, Count, Edit, Task, few_inputs, register
-from tasks.distinct import distinct, race
-from tasks.mqar import ways
+from tasks.distinct import distinct, race, reordered
+from tasks.mqar import in_order, ways
 
 MIN_DISTANCE = 0.01  # of two codes; float32 tells them apart with certainty
 
@@ -39,12 +39,14 @@ class ContinuousMqar(Task):
     Edits: the evidence is the value of every key, which moves to another key; the distractor is
     the order of the pairs, since every key is asked.
 
-    Deviations: positions that are neither pair nor query are zero; vectors are of unit length.
+    This project's own: MQAR's law of slots, with zeros where no query is. In the published code
+    queries follow the pairs at once, in uniform order: length 2 x num_pairs and power 1. Its
+    vectors are given, here they are of unit length.
     """
 
     num_codes: Annotated[int, Field(ge=2, le=2048)] = 128
     """Keys, and values."""
-    dims: Annotated[int, Field(ge=2)] = 32
+    dims: Annotated[int, Field(ge=2, le=4096)] = 32
     """Numbers of a key's vector, and of a value's."""
     length: Count = 32
     """Positions."""
@@ -133,12 +135,14 @@ class ContinuousMqar(Task):
         return np.take_along_axis(values, nearest[:, :, None], axis=1)
 
     def shortcuts(self, batch: Batch) -> dict[str, np.ndarray]:
-        """The mean and the last of the context's values, and no prediction at all."""
+        """The mean and the last of the context's values; for the i-th query the i-th value (see
+        `mqar`); and no prediction at all."""
         _, values = self._context(batch.inputs)
         shape = batch.targets.shape
         return {
             "mean value of the context": np.broadcast_to(values.mean(axis=1, keepdims=True), shape),
             "last value": np.broadcast_to(values[:, -1:], shape),
+            "values in order": in_order(values, batch.scored),
             "zero": np.zeros(shape, dtype=np.float32),
         }
 
@@ -149,7 +153,7 @@ class ContinuousMqar(Task):
         evidence, distractor = batch.inputs.copy(), batch.inputs.copy()
         _, values = self._context(batch.inputs)
         evidence[:, :pairs, self.dims :] = np.take_along_axis(values, moved[:, :, None], axis=1)
-        order = np.argsort(rng.random((n, pairs)), axis=1)
+        order = reordered(rng, n, pairs)
         distractor[:, :pairs] = np.take_along_axis(
             batch.inputs[:, :pairs], order[:, :, None], axis=1
         )

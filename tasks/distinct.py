@@ -29,6 +29,15 @@ def distinct(rng: np.random.Generator, low: int, high: int, n: int, num: int) ->
     return low + found.astype(np.int64)
 
 
+def reordered(rng: np.random.Generator, n: int, num: int) -> np.ndarray:
+    """(n, num) random orders of 0 .. num - 1, in each of which something stands elsewhere, unless
+    there is but one."""
+    order = np.argsort(rng.random((n, num)), axis=1)
+    same = (order == np.arange(num)).all(axis=1)
+    order[same] = np.arange(num)[::-1]
+    return order
+
+
 def race(rng: np.random.Generator, rates: np.ndarray, n: int, num: int) -> np.ndarray:
     """(n, num) indices drawn one after the other without replacement, each in proportion to its
     rate among those left.

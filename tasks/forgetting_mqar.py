@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from tasks.base import Batch, register
-from tasks.distinct import distinct
+from tasks.distinct import distinct, reordered
 from tasks.mqar import Mqar, look_up, ways
 
 
@@ -97,7 +97,7 @@ class ForgettingMqar(Mqar):
 
     def _reordered(self, n: int, rng: np.random.Generator) -> np.ndarray:
         pairs = super()._reordered(n, rng)
-        updates = np.argsort(rng.random((n, self.num_updates)), axis=1)
+        updates = reordered(rng, n, self.num_updates)
         return np.concatenate([pairs, self.num_pairs + updates], axis=1)
 
     def _moved(self, batch: Batch, order: np.ndarray) -> dict[str, np.ndarray]:

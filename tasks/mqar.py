@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from tasks.base import FEW_INPUTS, IGNORE, Batch, Count, Edit, Task, change, few_inputs, register
-from tasks.distinct import distinct, race
+from tasks.distinct import distinct, race, reordered
 from tasks.history import arrays
 
 FILLER = 0
@@ -115,6 +115,13 @@ def look_up(keys: np.ndarray, values: np.ndarray, asked: np.ndarray) -> np.ndarr
     return np.take_along_axis(np.take_along_axis(values, order, axis=1), place, axis=1)
 
 
+def in_order(values: np.ndarray, scored: np.ndarray) -> np.ndarray:
+    """(n, L) for the i-th scored position of a row the i-th of the values (n, m); or (n, L, K) of
+    (n, m, K)."""
+    turn = np.maximum(np.cumsum(scored, axis=1) - 1, 0)
+    return values[np.arange(len(values))[:, None], turn]
+
+
 def ways(total: int, num: int) -> int:
     """Ordered choices of num among total; counting stops beyond FEW_INPUTS."""
     count = 1
@@ -135,7 +142,9 @@ class Mqar(MultiQuery):
     value of each query, at the query.
 
     Tokens: 0 is the filler, 1 .. V/2 - 1 keys, V/2 .. V - 1 values.
-    Chance: 1 / values; a guess among the values of the context: 1 / num_pairs.
+    Chance: 1 / values; a guess among the values of the context: 1 / num_pairs. Slots are drawn
+    key by key, as in the published code, so that with a power below 1 the keys tend to be asked
+    in the order of the context: see `shortcuts`.
     Facts: `distance`, from the query back to the value in the context; `circular_distance`, the
     shorter way round an input closed to a ring; `pair`, the place of the key in the context.
     Edits: the evidence is the value of every key, which moves to another key (that of a lone pair
@@ -262,11 +271,15 @@ class Mqar(MultiQuery):
         return look_up(context[:, ::2], context[:, 1::2], batch.inputs)
 
     def shortcuts(self, batch: Batch) -> dict[str, np.ndarray]:
-        """The first and the last value of the context, for every query."""
+        """The first and the last value of the context, for every query; and for the i-th query
+        the value of the i-th key, whichever is asked."""
         context, shape = batch.inputs[:, : self.context_tokens], batch.inputs.shape
+        keys, values = context[:, ::2], context[:, 1::2]
+        answers = look_up(keys, values, keys[:, : self.num_pairs])
         return {
-            "first value": np.broadcast_to(context[:, 1:2], shape),
-            "last value": np.broadcast_to(context[:, -1:], shape),
+            "first value": np.broadcast_to(values[:, :1], shape),
+            "last value": np.broadcast_to(values[:, -1:], shape),
+            "values in order": in_order(answers, batch.scored),
         }
 
     def edit(self, batch: Batch, rng: np.random.Generator) -> Edit:
@@ -296,7 +309,7 @@ class Mqar(MultiQuery):
 
     def _reordered(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """(n, m) pairs of the context in an order that leaves all answers."""
-        return np.argsort(rng.random((n, self.num_pairs)), axis=1)
+        return reordered(rng, n, self.num_pairs)
 
     def _moved(self, batch: Batch, order: np.ndarray) -> dict[str, np.ndarray]:
         """The facts after the context's pairs were put into this order."""

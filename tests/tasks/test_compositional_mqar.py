@@ -86,7 +86,7 @@ def test_edits(task, seed):
         before, now, moved = (check(task, each, row) for each in (batch, evidence, distractor))
         assert [triple[:2] for triple in now] == [triple[:2] for triple in before]
         assert all(a[2] != b[2] for a, b in zip(before, now, strict=True))
-        assert sorted(moved) == sorted(before)
+        assert sorted(moved) == sorted(before) and moved != before
         for edited in (evidence, distractor):
             assert (edited.inputs[row, end:] == batch.inputs[row, end:]).all()
 
@@ -122,11 +122,15 @@ def test_halves_and_values_are_uniform():
 def test_neither_half_tells(g, length):
     task = compositional(num_halves=g, length=length)
     batch = task.sample(generator("half"), 300)
-    found = {name: accuracy(p, batch) for name, p in task.shortcuts(batch).items()}
+    shortcuts = task.shortcuts(batch)
+    found = {name: accuracy(p, batch) for name, p in shortcuts.items()}
     # Of the g pairs with the same half one is the last in the context.
     assert found["first half alone"] == found["second half alone"] == pytest.approx(1 / g)
     assert found["last value"] == pytest.approx(1 / g**2)
     assert task.chance == 1 / (8192 - 2 * 2730)
+    for row in range(20):
+        values = [triple[2] for triple in check(task, batch, row)]
+        assert shortcuts["values in order"][row][batch.scored[row]].tolist() == values
 
 
 def test_relabelled_and_permuted_examples_score_the_same():

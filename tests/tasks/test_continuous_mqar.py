@@ -93,7 +93,7 @@ def test_edits(task, seed):
         before, now, other = (check(task, each, row) for each in (batch, evidence, distractor))
         assert [key for key, _ in now] == [key for key, _ in before]
         assert all(a != b for (_, a), (_, b) in zip(before, now, strict=True))
-        assert sorted(other) == sorted(before)
+        assert sorted(other) == sorted(before) and other != before
         for edited in (evidence, distractor):
             rest = slice(task.num_pairs, None)
             assert (edited.inputs[row, rest] == batch.inputs[row, rest]).all()
@@ -142,6 +142,13 @@ def test_slots_are_drawn_one_after_the_other_by_their_law(power):
     assert sum(counts) == n and chisquare(counts, n * np.array(expected)).pvalue > 1e-4
 
 
+def test_queries_of_the_published_form_come_in_uniform_order():
+    task, n = continuous(num_pairs=3, length=6, power=1.0), 12_000
+    order = task.sample(generator("published form"), n).info["pair"][:, 3:]
+    kinds, counts = np.unique(order, axis=0, return_counts=True)
+    assert len(kinds) == 6 and chisquare(counts).pvalue > 1e-4
+
+
 def test_keys_and_values_are_uniform_and_independent():
     task, n = continuous(num_codes=3, dims=2, num_pairs=2, length=4), 20_000
     inputs = task.sample(generator("law"), n).inputs
@@ -154,8 +161,12 @@ def test_keys_and_values_are_uniform_and_independent():
 def test_shortcuts():
     task = continuous()
     batch = task.sample(generator("shortcuts"), 2000)
-    found = {name: accuracy(p, batch, task.tolerance) for name, p in task.shortcuts(batch).items()}
-    errors = {name: squared_error(p, batch) for name, p in task.shortcuts(batch).items()}
+    shortcuts = task.shortcuts(batch)
+    in_order = shortcuts.pop("values in order")
+    for row in range(50):
+        assert (in_order[row][batch.scored[row]] == batch.inputs[row, :4, 32:]).all()
+    found = {name: accuracy(p, batch, task.tolerance) for name, p in shortcuts.items()}
+    errors = {name: squared_error(p, batch) for name, p in shortcuts.items()}
     assert found == {"mean value of the context": 0, "last value": 1 / 4, "zero": 0}
     # Codes are of length 1: an error of 1 / 32 from zero; 3 / 4 of it from the mean of four
     # nearly orthogonal ones; twice that much, where it is another's, from one of them.
@@ -210,6 +221,7 @@ def test_count_of_different_inputs():
             "num_codes 2048 are too many for dims 2: two vectors are",
         ),
         ({"dims": 1}, "dims: should be greater than or equal to 2, got 1"),
+        ({"dims": 10**8}, "dims: should be less than or equal to 4096, got 100000000"),
     ],
 )
 def test_impossible_parameters(changes, message):

@@ -1,4 +1,4 @@
-"""Draws without replacement: both laws, ordered choice by ordered choice."""
+"""Draws without replacement: both laws, ordered choice by ordered choice; other orders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import chisquare
 
 from harness.foundation.seeding import generator
-from tasks.distinct import distinct, race
+from tasks.distinct import distinct, race, reordered
 
 
 def frequencies(drawn, choices):
@@ -69,3 +69,15 @@ def test_a_race_has_room_for_any_number():
     assert all(len(set(row)) == 40 for row in drawn.tolist())
     assert 65_536 < drawn.max() < 100_000
     assert abs(drawn.mean() - 50_000) < 4 * 100_000 / np.sqrt(12 * drawn.size)
+
+
+def test_another_order_is_another():
+    assert (reordered(generator("lone"), 20, 1) == 0).all()
+    assert (reordered(generator("two"), 20, 2) == [1, 0]).all()
+    orders = list(permutations(range(3)))
+    counts = frequencies(reordered(generator("three"), 20_000, 3), orders)
+    # The reverse, which comes last, also stands for the order that is no other.
+    assert (
+        counts[0] == 0
+        and chisquare(counts[1:], 20_000 * np.array([1, 1, 1, 1, 2]) / 6).pvalue > 1e-4
+    )

@@ -89,6 +89,7 @@ def test_edits(task, seed):
             assert [key for key, _ in new] == [key for key, _ in old]
             assert all(a != b for (_, a), (_, b) in zip(old, new, strict=True))
         assert [sorted(part) for part in moved] == [sorted(part) for part in before]
+        assert all(len(a) == 1 or a != b for a, b in zip(before, moved, strict=True))
         for edited in (evidence, distractor):
             assert (edited.inputs[row, end:] == batch.inputs[row, end:]).all()
 
@@ -112,12 +113,17 @@ def test_new_values_are_uniform_over_the_other_values():
 def test_shortcuts():
     task = forgetting()
     batch = task.sample(generator("shortcuts"), 500)
-    found = {name: accuracy(p, batch) for name, p in task.shortcuts(batch).items()}
+    shortcuts = task.shortcuts(batch)
+    found = {name: accuracy(p, batch) for name, p in shortcuts.items()}
     # Two of four keys have a new value; the last value of the context is one key's answer, and
     # the first one is, unless the key was updated.
     assert found["first value of the key"] == 1 / 2 and found["last value"] == 1 / 4
     assert abs(found["first value"] - 1 / 8) < 4 * np.sqrt(1 / 4 / 16 / 500)
     assert batch.info["updated"][batch.scored].mean() == 1 / 2
+    for row in range(50):
+        pairs, updates = check(task, batch, row)
+        last = dict(pairs) | dict(updates)  # the keys in the order of their first pairs
+        assert shortcuts["values in order"][row][batch.scored[row]].tolist() == [*last.values()]
 
 
 def test_relabelled_examples_score_the_same():

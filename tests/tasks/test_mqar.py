@@ -99,6 +99,7 @@ def test_edits(task, seed):
         assert all(now != old for (_, old), (_, now) in zip(pairs, rebound, strict=True))
         reordered, still_queries = check(task, distractor, row)
         assert sorted(reordered) == sorted(pairs)
+        assert reordered != pairs or task.num_pairs == 1
         assert queries == same_queries == still_queries
         for edited in (evidence, distractor):
             changed = edited.inputs[row, end:] != batch.inputs[row, end:]
@@ -123,8 +124,6 @@ def test_the_published_setting():
     batch = task.sample(generator("published"), 2000)
     assert (batch.inputs[:, 0:8:2] < 4096).all() and (batch.inputs[:, 1:8:2] >= 4096).all()
     assert ((batch.inputs != 0).sum(axis=1) == 12).all()
-    # Every value of the context is the answer once.
-    assert all(accuracy(p, batch) == 1 / 4 for p in task.shortcuts(batch).values())
     assert task.chance == 1 / 4096 and task.too_small_to_hold_out == ""
     assert task.token_names[4094:4098] == ["k4093", "k4094", "v0", "v1"]
 
@@ -151,6 +150,29 @@ def test_the_first_query_at_the_published_size():
     law = np.arange(1, 29) ** -0.99
     counts = np.bincount((first - 8) // 2, minlength=28)
     assert chisquare(counts, n * law / law.sum()).pvalue > 1e-4
+
+
+def test_shortcuts():
+    task = mqar()
+    batch = task.sample(generator("shortcuts"), 2000)
+    shortcuts = task.shortcuts(batch)
+    # Every value of the context is the answer once.
+    assert accuracy(shortcuts["first value"], batch) == 1 / 4
+    assert accuracy(shortcuts["last value"], batch) == 1 / 4
+    for row in range(50):
+        values = batch.inputs[row, 1:8:2]
+        assert (shortcuts["values in order"][row][batch.scored[row]] == values).all()
+
+
+@pytest.mark.parametrize("power", [0.01, 1.0, 3.0])
+def test_how_often_keys_are_asked_in_order(power):
+    task, n = mqar(vocab_size=20, num_pairs=2, length=12, power=power), 20_000
+    batch = task.sample(generator("in order", str(power)), n)
+    law = np.arange(1, 5) ** (power - 1)
+    law /= law.sum()
+    expected = sum(law[i] * law[j] / (1 - law[i]) for i in range(4) for j in range(i + 1, 4))
+    error = np.sqrt(expected * (1 - expected) / n)  # both queries are right, or none
+    assert abs(accuracy(task.shortcuts(batch)["values in order"], batch) - expected) < 4 * error
 
 
 @pytest.mark.parametrize("columns, low, num", [([0, 2], 1, 4), ([1, 3], 5, 5)])
