@@ -26,7 +26,7 @@ from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
 from harness.training.data import evaluation_batch
 from harness.training.events import Diverged, Event, Finished
-from tasks.base import Task, accuracy, squared_error
+from tasks.base import Task, accuracy, squared_error, surprise
 
 STAGES = ("selection", "confirmation")
 ENDED = ("finished", "diverged")  # a failed run is tried again
@@ -178,7 +178,8 @@ _YARDSTICKS: dict[tuple[str, int], dict[str, Any]] = {}
 
 def _yardsticks(task: Task, test_examples: int) -> dict[str, Any]:
     """Chance, and what oracle and shortcuts score on the test set itself; errors: their mean
-    squared errors, of real targets alone."""
+    squared errors, of real targets alone; excess: nats a target by which predictors simpler than
+    the best lose to it, of drawn targets alone."""
     key = (json.dumps(to_data(task), sort_keys=True), test_examples)
     if key not in _YARDSTICKS:
         batch = evaluation_batch(task, "test", test_examples)
@@ -189,6 +190,10 @@ def _yardsticks(task: Task, test_examples: int) -> dict[str, Any]:
         _YARDSTICKS[key] |= {"shortcuts": scores, "errors": {}}
         if task.real_targets:
             _YARDSTICKS[key]["errors"] = {n: squared_error(p, batch) for n, p in guesses.items()}
+        if task.stochastic:
+            best, simple = task.distribution(batch), task.simple_distributions(batch)
+            excess = {n: surprise(p, batch) - surprise(best, batch) for n, p in simple.items()}
+            _YARDSTICKS[key]["excess"] = excess
     return _YARDSTICKS[key]
 
 

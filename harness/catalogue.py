@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -9,11 +11,13 @@ from typing import Any, NamedTuple
 from harness.foundation import yaml
 from harness.foundation.config import Component, parse_component, to_data
 from harness.foundation.errors import HarnessError
+from harness.foundation.plugins import source_digest
 from tasks.base import GROUPS, OTHER, TASKS, Task
-from tasks.show import Shown, show
+from tasks.check import check_task
+from tasks.show import BEST, Shown, show
 
 Section = dict[str, Any]
-WIDTH = 98
+WIDTH = 98  # of what is shown, unless the terminal has less
 MAX_VALUE = 24  # characters of a parameter's value that leave its explanation room beside it
 
 
@@ -65,12 +69,12 @@ class ShownTask(NamedTuple):
         from tasks import writing
 
         task = self.task
-        heading, example = writing.example_lines(task, self.shown, WIDTH - 2)
+        heading, example = writing.example_lines(task, self.shown, _width() - 2)
         answers = writing.answer_lines(self.shown)
         whole = ", ".join(writing.bidirectional_forms(task)) or "none"
         lines = [
             f"{task.name}: {task.summary}",
-            f"source: {task.source}",
+            *_folded("source: ", task.source),
             f"loss modes: {', '.join(task.forms)}; for bidirectional mixers: {whole}",
             *_folded("scored: ", task.scoring),
             *self._parameters(),
@@ -111,7 +115,7 @@ class ShownTask(NamedTuple):
         from tasks import writing
 
         task, shown = self.task, self.shown
-        oracle = "best predictor" if task.stochastic else "oracle"
+        oracle = BEST if task.stochastic else "oracle"
         known = "none is known" if shown.oracle is None else writing.share_text(shown.oracle)
         rows: dict[str, list[tuple[str, str]]] = {
             f"accuracy over {shown.num_examples} examples": [
@@ -124,9 +128,9 @@ class ShownTask(NamedTuple):
             ],
             "mean squared error": [
                 (name if name == "oracle" else f"shortcut: {name}", f"{value:.3g}")
-                for name, value in shown.errors.items()
+                for name, value in writing.oracle_first(shown.errors)
             ],
-            "nats a target": [] if shown.optimum is None else [(oracle, f"{shown.optimum:.3f}")],
+            "nats a target": [(name, f"{value:.3f}") for name, value in shown.nats.items()],
             "facts about an answer, on average": [
                 (name, f"{mean:.1f}") for name, mean in writing.public(shown.facts).items()
             ],
@@ -140,7 +144,8 @@ class ShownTask(NamedTuple):
 
 
 def show_task(name: str, overrides: Sequence[str], seed: int) -> ShownTask:
-    """Draws from the task with the parameters of `--set key=value` (`task.key` also does)."""
+    """Draws from the task with the parameters of `--set key=value` (`task.key` also does); a
+    plug-in's is checked first."""
     data: dict[str, Any] = {"name": name}
     for override in overrides:
         key, equals, text = override.partition("=")
@@ -148,6 +153,8 @@ def show_task(name: str, overrides: Sequence[str], seed: int) -> ShownTask:
             raise HarnessError(f"--set {override}: expected key=value")
         data[key.strip().removeprefix("task.")] = yaml.scalar(text)
     task = parse_component(TASKS, _with_folder(data))
+    if source_digest(type(task)) is not None:
+        check_task(task)
     try:
         return ShownTask(task, show(task, seed=seed))
     except MemoryError:
@@ -160,10 +167,12 @@ def show_task(name: str, overrides: Sequence[str], seed: int) -> ShownTask:
 def _with_folder(data: dict[str, Any]) -> dict[str, Any]:
     """Raises HarnessError if the task reads files and it is not said where they are."""
     name = data["name"]
-    if name in TASKS and "folder" in TASKS.get(name).model_fields and "folder" not in data:
+    kind = TASKS.get(name) if name in TASKS else Task
+    if "folder" in kind.model_fields and "folder" not in data:
+        layout = getattr(sys.modules[kind.__module__], "LAYOUT", "what docs/tasks.md says")
         raise HarnessError(
             f"{name} reads files of your own, and it is not said where they are",
-            fix=f"orchid show {name} --set folder=PATH (docs/tasks.md: what should be there)",
+            fix=f"orchid show {name} --set folder=PATH; in the folder: {layout}",
         )
     return data
 
@@ -174,8 +183,12 @@ def _folded(head: str, text: str, *, hanging: int | None = None) -> list[str]:
     if not text:
         return [head.rstrip()] if head.startswith(" ") else []
     below = " " * (len(head) if hanging is None else hanging)
-    width = max(WIDTH, len(head) + 40)
+    width = max(_width(), len(head) + 40)
     return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=below)
+
+
+def _width() -> int:
+    return min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)
 
 
 def _widest(texts: Iterable[str]) -> int:

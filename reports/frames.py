@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reports import edits, lengths, optimum
+from reports import edits, lengths, optimum, whole
 from reports.records import Records, Run
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _FACTS = (
     "oracle",
 )  # fmt: skip
 _TESTS = {  # columns of runs, and the test metrics that they hold
+    "exact_match": whole.EXACT,
     "follows": edits.FOLLOWS,
     "stays": edits.STAYS,
     "keeps": edits.KEEPS,
@@ -68,7 +69,7 @@ def build(records: Records) -> Frames:
     )
     tested = pd.DataFrame(
         [row for run in records.runs for row in _length_rows(run)],
-        columns=[*head, "length", "is_trained", "accuracy", "loss"],
+        columns=[*head, "length", "is_trained", "accuracy", "loss", "exact_match"],
     )
     return Frames(runs, measurements, slices, tested)
 
@@ -83,7 +84,7 @@ def _run_row(run: Run) -> dict[str, Any]:
 
 def _length_rows(run: Run) -> Iterator[tuple]:
     for _, length, is_trained, ending in lengths.places(run.arm, run.tests):
-        values = (run.tests.get(what + ending) for what in ("accuracy", "loss"))
+        values = (run.tests.get(what + ending) for what in ("accuracy", "loss", whole.EXACT))
         yield (*_key(run), length, is_trained, *values)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from reports import whole
 from reports.grid import Grid, Section
 from reports.records import Arm, Records
 from reports.statistics import Estimate, mean_interval
@@ -18,7 +19,8 @@ NOTE = (
 
 
 class AtLength(NamedTuple):
-    """An arm's finished runs, tested at one length. word: what the task calls it."""
+    """An arm's finished runs, tested at one length. word: what the task calls it. exact: None where
+    an example has one answer."""
 
     arm: Arm
     word: str
@@ -26,6 +28,7 @@ class AtLength(NamedTuple):
     is_trained: bool
     accuracy: Estimate
     loss: Estimate
+    exact: Estimate | None
 
 
 def at_lengths(records: Records) -> list[AtLength]:
@@ -35,12 +38,15 @@ def at_lengths(records: Records) -> list[AtLength]:
 
 
 def section(records: Records) -> Section | None:
-    """Arms by lengths: accuracy, then loss; None where nothing was measured."""
+    """Arms by lengths: accuracy, exact match, loss; None where nothing was measured."""
     found = at_lengths(records)
     grids = []
     for word in dict.fromkeys(each.word for each in found):
         some = [each for each in found if each.word == word]
         grids.append(_grid(some, f"accuracy by {word}", "accuracy"))
+        several = [each for each in some if each.exact is not None]
+        if several:
+            grids.append(_grid(several, f"{whole.EXACT} by {word}", "exact"))
         for name in dict.fromkeys(loss_name(each.arm) for each in some):
             alike = [each for each in some if loss_name(each.arm) == name]
             grids.append(_grid(alike, f"{name} by {word}", "loss"))
@@ -63,18 +69,27 @@ def _at_lengths(arm: Arm, records: Records) -> list[AtLength]:
     tested, out = records.tested(arm), []
     metrics = dict.fromkeys(metric for values in tested for metric in values)
     for word, length, is_trained, suffix in places(arm, metrics):
-        accuracy, loss = (
-            mean_interval([values[what + suffix] for values in tested if what + suffix in values])
-            for what in ("accuracy", "loss")
+        accuracy, loss, exact = (
+            [values[what + suffix] for values in tested if what + suffix in values]
+            for what in ("accuracy", "loss", whole.EXACT)
         )
-        accuracy, loss = accuracy.clipped(0, 1), loss.clipped(0, float("inf"))
-        out.append(AtLength(arm, word, length, is_trained, accuracy, loss))
+        out.append(
+            AtLength(
+                arm,
+                word,
+                length,
+                is_trained,
+                mean_interval(accuracy).clipped(0, 1),
+                mean_interval(loss).clipped(0, float("inf")),
+                mean_interval(exact).clipped(0, 1) if exact else None,
+            )
+        )
     return out
 
 
 def _grid(found: list[AtLength], title: str, what: str) -> Grid:
     lengths = sorted({each.length for each in found})
-    text = estimate_text if what == "accuracy" else quantity_text
+    text = quantity_text if what == "loss" else estimate_text
     rows: dict[str, dict[int, str]] = {}
     for each in found:
         cell = ("* " if each.is_trained else "") + text(getattr(each, what))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from reports.grid import Grid, Section
 from reports.records import Records
 from reports.statistics import Estimate, mean_interval
-from reports.table import estimate_text, plain, quantity_text
+from reports.table import NOTHING, estimate_text, plain, quantity_text
 
 NOTE = (
     "Targets are drawn, so none can be known. Against the probabilities of the best predictor: "
@@ -15,14 +15,16 @@ NOTE = (
     "means over test targets."
 )
 LEGAL_NOTE = " Legal: share of likeliest answers that are possible at all."
+SIMPLE_NOTE = " Simple: the best of the predictors that are simpler than that, above the same loss."
 LOSS, DIVERGENCE = "loss above optimum", "KL from optimum"
 VARIATION, LEGAL = "total variation", "legal"
 
 
 class Distance(NamedTuple):
-    """One arm's distance from the best predictor."""
+    """One arm's distance from the best predictor; simple: name and nats of the best simpler one."""
 
     arm: str
+    simple: tuple[str, float] | None
     loss: Estimate
     divergence: Estimate
     variation: Estimate
@@ -42,6 +44,7 @@ def distances(records: Records) -> list[Distance]:
             out.append(
                 Distance(
                     plain(arm.label),
+                    arm.best_simple,
                     loss,
                     divergence.clipped(0, float("inf")),
                     variation.clipped(0, 1),
@@ -65,5 +68,16 @@ def section(records: Records) -> Section | None:
     if has_illegal:
         head.append(LEGAL)
         rows = [[*cells, estimate_text(row.legal)] for cells, row in zip(rows, found, strict=True)]
-    note = NOTE + (LEGAL_NOTE if has_illegal else "")
+    has_simple = any(row.simple for row in found)
+    if has_simple:
+        head.append("simple")
+        rows = [[*cells, _simple_text(row)] for cells, row in zip(rows, found, strict=True)]
+    note = NOTE + LEGAL_NOTE * has_illegal + SIMPLE_NOTE * has_simple
     return Section("Drawn targets", note, [Grid(tuple(head), list(map(tuple, rows)))])
+
+
+def _simple_text(row: Distance) -> str:
+    if row.simple is None:
+        return NOTHING
+    name, nats = row.simple
+    return f"{nats:.3g}, {plain(name)}"

@@ -69,6 +69,13 @@ class Arm(NamedTuple):
         return min((value for name, value in errors.items() if name != "oracle"), default=None)
 
     @property
+    def best_simple(self) -> tuple[str, float] | None:
+        """Name of the best predictor that is simpler than the very best, and nats a target by which
+        it loses to that; None unless targets are drawn and there is one."""
+        excess = self.facts.get("excess") or {}
+        return min(excess.items(), key=lambda item: item[1], default=None)
+
+    @property
     def optimum(self) -> float | None:
         """Accuracy of the best predictor; None where it is always right, or unknown."""
         oracle = self.facts.get("oracle")

@@ -197,6 +197,11 @@ class Task(Component):
         inputs alone says of each scored target; None for all others."""
         return None
 
+    def simple_distributions(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Stochastic tasks: what simpler predictors than the best say, by name, each shaped as
+        `distribution` and nowhere 0 where a target can be."""
+        return {}
+
     def edit(self, batch: Batch, rng: np.random.Generator) -> Edit | None:
         """Counterfactual versions of the batch; None where the task is not an in-context one."""
         return None
@@ -236,6 +241,13 @@ def hits(predictions: np.ndarray, batch: Batch, tolerance: float = 0.0) -> np.nd
 def accuracy(predictions: np.ndarray, batch: Batch, tolerance: float = 0.0) -> float:
     """Share of the scored positions that are predicted correctly."""
     return float(hits(predictions, batch, tolerance)[batch.scored].mean())
+
+
+def surprise(probabilities: np.ndarray, batch: Batch) -> float:
+    """Nats a target: the mean of -log of the probability (n, L, K) that was given to it."""
+    scored = batch.scored
+    given = probabilities[scored][np.arange(scored.sum()), batch.targets[scored]]
+    return float(-np.log(given).mean())
 
 
 def squared_error(predictions: np.ndarray, batch: Batch) -> float:
@@ -284,7 +296,8 @@ def with_loss(task: Task, batch: Batch, form: Form) -> tuple[np.ndarray, np.ndar
     all: every next token is a target but what fills up the input; the scored answers stay where
         they are.
     masked: each scored token is put into the sequence, hidden there behind an extra token
-        (number `task.num_tokens`) and predicted in place; the sequence is one longer.
+        (number `task.num_tokens`) and predicted in place; the sequence is one longer,
+        where it ends without an answer by a pad (or hidden) token.
     """
     if form == "answers":
         return batch.inputs, batch.targets
@@ -303,6 +316,7 @@ def with_loss(task: Task, batch: Batch, form: Form) -> tuple[np.ndarray, np.ndar
     rows = len(batch.inputs)
     blank = np.full((rows, 1), IGNORE, dtype=batch.targets.dtype)
     targets = np.concatenate([blank, batch.targets], axis=1)
-    last = np.where(following[:, -1:] == IGNORE, task.num_tokens, following[:, -1:])
+    spare = task.num_tokens if task.pad_token is None else task.pad_token
+    last = np.where(batch.scored[:, -1:], task.num_tokens, spare)
     inputs = np.concatenate([batch.inputs, last], axis=1)
     return np.where(targets != IGNORE, task.num_tokens, inputs), targets

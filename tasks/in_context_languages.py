@@ -6,7 +6,7 @@ every example holds words of a random automaton of its own. Deviations: see `InC
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -63,9 +63,10 @@ class InContextLanguages(Task):
 
     Deviations: examples have a fixed length; the default, 512, holds 92 % of them whole (the
     longest have 949 tokens). Every example has an automaton of its own, where published runs train
-    on 5,000. The loss mode `masked` is left out: it would hide the whole context. The mode `all`
-    learns bars too, which published runs do not: a bar may follow any letter and `distribution`
-    gives it nothing, so that every distance from the optimum then includes its probability.
+    on 5,000. Where every letter is scored the loss mode `masked` is left out: it would hide the
+    whole context. `scored: last` is this project's own. The mode `all` learns bars too, which
+    published runs do not: a bar may follow any letter and `distribution` gives it nothing, so that
+    every distance from the optimum then includes its probability.
     """
 
     length: Annotated[int, Field(ge=4)] = 512
@@ -86,13 +87,16 @@ class InContextLanguages(Task):
     """Words of an example before it is cut, at least."""
     max_words: Annotated[int, Field(ge=2)] = 19
     """Words of an example, at most."""
+    scored: Literal["all", "last"] = "all"
+    """Whether every next letter is a target, or the last one alone, which `masked` hides from
+    mixers that see the whole sequence."""
 
     summary: ClassVar[str] = "continue words of a random regular language seen only in context"
     source: ClassVar[str] = "RegBench, arXiv:2401.12973, section 3; rule of its code"
     group: ClassVar[str] = "in-context statistics"
     scoring: ClassVar[str] = (
-        "Every next letter within a word. It is drawn from those that the language's automaton "
-        "allows there: the words before tell which."
+        "Every next letter within a word (`scored: last`: the last one). It is drawn from those "
+        "that the language's automaton allows there: the words before tell which."
     )
     stochastic: ClassVar[bool] = True
 
@@ -129,6 +133,8 @@ class InContextLanguages(Task):
 
     @property
     def max_scored(self) -> int:
+        if self.scored == "last":
+            return 1
         # Of the longest words; the very first letter is no target.
         separators = (self.length + 1) // (self.max_word_length + 1)
         return min(self.length - separators, self.max_words * self.max_word_length - 1)
@@ -143,7 +149,7 @@ class InContextLanguages(Task):
 
     @property
     def forms(self) -> tuple[Form, ...]:
-        return ("answers", "all")
+        return ("answers", "all") if self.scored == "all" else ("answers", "all", "masked")
 
     @property
     def too_small_to_hold_out(self) -> str:
@@ -182,15 +188,17 @@ class InContextLanguages(Task):
                     "_legal": legal[row, state],
                 }
                 for name, value in values.items():
-                    facts[name][:, now] = np.where(writes, value, -1)
+                    facts[name][:, now] = value
             edge = (uniform[:, position] * choices).astype(np.int64)
             tokens[writes, position] = automata.letters[row, state, edge][writes]
             left[row[writes], state[writes]] += 1
             last[row[writes], state[writes]] = position
             state = np.where(writes, automata.targets[row, state, edge], 0)
         scored = kind[:, 1:] == _LETTER
-        facts["words"] = np.where(scored, words[:, 1:], -1)
-        facts["letters"] = np.where(scored, letters[:, 1:], -1)
+        if self.scored == "last":
+            scored &= scored[:, ::-1].cumsum(axis=1)[:, ::-1] == 1
+        facts |= {"words": words[:, 1:], "letters": letters[:, 1:]}
+        facts = {name: np.where(scored, values, -1) for name, values in facts.items()}
         targets = np.where(scored, tokens[:, 1:], IGNORE)
         return Batch(np.ascontiguousarray(tokens[:, :-1]), targets, facts)
 

@@ -7,12 +7,12 @@ Deviations: see `MarkovChains`.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from tasks.base import Batch, Count, Form, Task, few_inputs, register
+from tasks.base import IGNORE, Batch, Count, Form, Task, few_inputs, register
 from tasks.ngrams import contexts, followers
 
 MAX_TABLE = 10_000  # numbers of one example's transition table
@@ -43,8 +43,9 @@ class MarkovChains(Task):
     none has; `circular_distance`, the shorter way round an input closed to a ring; `position`.
     Edits: none, since a target is drawn and no context determines it.
 
-    Deviations: the loss mode `masked` is left out, since it would hide the whole context. This
-    project's own: the order-k law as one row for every sequence of k states, and the facts.
+    Deviations: where every state is scored the loss mode `masked` is left out, since it would hide
+    the whole context. This project's own: the order-k law as one row for every sequence of k
+    states, `scored: last`, and the facts.
     """
 
     num_states: Annotated[int, Field(ge=2)] = 5
@@ -55,13 +56,17 @@ class MarkovChains(Task):
     """States that the next one depends on."""
     concentration: Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)] = 1.0
     """Parameter of the Dirichlet distribution; the smaller, the closer to deterministic."""
+    scored: Literal["all", "last"] = "all"
+    """Whether every next state is a target, or the one after the input alone, which no mixer can
+    read anywhere."""
 
     summary: ClassVar[str] = "predict the next state of a Markov chain seen only in context"
     source: ClassVar[str] = "Edelman et al. 2024, arXiv:2402.11004, section 2"
     group: ClassVar[str] = "in-context statistics"
     scoring: ClassVar[str] = (
-        "Every next state. It is drawn at random: the best prediction counts what has followed "
-        "the current state (the current `order` states) so far in this sequence."
+        "Every next state (`scored: last`: the one after the input). It is drawn at random: the "
+        "best prediction counts what has followed the current state (the current `order` states) "
+        "so far in this sequence."
     )
     stochastic: ClassVar[bool] = True
 
@@ -87,11 +92,11 @@ class MarkovChains(Task):
 
     @property
     def max_scored(self) -> int:
-        return self.length
+        return self.length - self._first
 
     @property
     def answers_in_inputs(self) -> bool:
-        return True
+        return self.scored == "all"
 
     @property
     def chance(self) -> float:
@@ -99,7 +104,7 @@ class MarkovChains(Task):
 
     @property
     def forms(self) -> tuple[Form, ...]:
-        return ("answers", "all")
+        return ("answers", "all") if self.scored == "all" else ("answers", "all", "masked")
 
     @property
     def too_small_to_hold_out(self) -> str:
@@ -111,12 +116,25 @@ class MarkovChains(Task):
         rows = max(1, CHUNK // self.num_states ** (self.order + 1))
         for start in range(0, n, rows):
             self._walk(rng, sequences[start : start + rows])
-        inputs = np.ascontiguousarray(sequences[:, :-1])
-        return Batch(inputs, np.ascontiguousarray(sequences[:, 1:]), self._facts(inputs))
+        inputs, targets = (
+            np.ascontiguousarray(part) for part in (sequences[:, :-1], sequences[:, 1:])
+        )
+        facts = self._facts(inputs)
+        targets[:, : self._first] = IGNORE
+        for fact in facts.values():
+            fact[:, : self._first] = -1
+        return Batch(inputs, targets, facts)
 
     def distribution(self, batch: Batch) -> np.ndarray:
-        counts = followers(batch.inputs, self.order, self.num_states) + self.concentration
-        return counts / counts.sum(axis=-1, keepdims=True)
+        return self._smoothed(batch, self.order, self.concentration)
+
+    def simple_distributions(self, batch: Batch) -> dict[str, np.ndarray]:
+        """(count + 1) / (total + num_states), as published, by fewer states than the chain
+        depends on; those of order 0 are the frequencies of the states so far."""
+        return {
+            f"counts of order {order}": self._smoothed(batch, order, 1.0)
+            for order in range(self.order)
+        }
 
     def oracle(self, batch: Batch) -> np.ndarray:
         return followers(batch.inputs, self.order, self.num_states).argmax(axis=-1)
@@ -133,6 +151,16 @@ class MarkovChains(Task):
             best = followers(inputs, order, self.num_states).argmax(axis=-1)
             out[f"counts of order {order}"] = best
         return out
+
+    @property
+    def _first(self) -> int:
+        """The first scored position."""
+        return 0 if self.scored == "all" else self.length - 1
+
+    def _smoothed(self, batch: Batch, order: int, count: float) -> np.ndarray:
+        """(n, L, num_states) what has followed the last `order` states, and `count` of each."""
+        counts = followers(batch.inputs, order, self.num_states) + count
+        return counts / counts.sum(axis=-1, keepdims=True)
 
     def _walk(self, rng: np.random.Generator, sequences: np.ndarray) -> None:
         """Writes what follows the first `order` states of each of sequences (n, length + 1)."""

@@ -15,7 +15,7 @@ from typing import Any
 from harness.foundation.config import parse_component
 from tasks import writing
 from tasks.base import GROUPS, TASKS, Form, Task
-from tasks.show import Shown, show
+from tasks.show import BEST, Shown, show
 
 WIDTH = 92
 FEW_ANSWERS = 3  # of an example that are given with their facts
@@ -158,7 +158,7 @@ def _example(name: str) -> list[str]:
 def _numbers(task: Task, shown: Shown) -> list[str]:
     """To two decimals where real numbers are rounded, otherwise on other machines."""
     digits = 2 if task.real_targets or task.num_features else 3
-    oracle = "best predictor" if task.stochastic else "oracle"
+    oracle = BEST if task.stochastic else "oracle"
     known = "not known" if shown.oracle is None else writing.share_text(shown.oracle, digits)
     rows = [(oracle, known), ("chance", writing.share_text(shown.chance, digits))]
     rows += [
@@ -167,11 +167,12 @@ def _numbers(task: Task, shown: Shown) -> list[str]:
     ]
     text = f"Accuracy at the defaults: {_listed(rows)}."
     if shown.errors:
-        errors = sorted(shown.errors.items(), key=lambda item: item[0] != "oracle")
+        errors = writing.oracle_first(shown.errors)
         rows = [(n if n == "oracle" else _shortcut(n), f"{value:.2f}") for n, value in errors]
         text += f" Mean squared error: {_listed(rows)}."
-    if shown.optimum is not None:
-        text += f" Best predictor: {shown.optimum:.{digits}f} nats a target."
+    if shown.nats:
+        rows = [(name, f"{value:.{digits}f}") for name, value in shown.nats.items()]
+        text += f" Nats a target: {_listed(rows)}."
     return ["", text]
 
 

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.base import Batch, Task, hits, squared_error
+from tasks.base import Batch, Task, hits, squared_error, surprise
 from tasks.stream import Stream
 
 MAX_LINES, MAX_NUMBERS = 12, 8  # of an input of real numbers that are shown
+BEST = "best predictor"
 
 
 class Token(NamedTuple):
@@ -27,8 +28,8 @@ class Shown(NamedTuple):
 
     example: empty where a `drawing`, lines of text, says more. answers: those of the example in
     order, each with the facts about it. errors: mean squared errors by predictor, oracle
-    included, for real targets alone. optimum: nats a target of the best predictor, for drawn
-    targets alone.
+    included, for real targets alone. nats: a target, of the best predictor and of simpler ones, for
+    drawn targets alone.
     """
 
     example: list[Token]
@@ -38,7 +39,7 @@ class Shown(NamedTuple):
     oracle: float | None  # None where there is no exact solver
     shortcuts: dict[str, float]  # by name
     errors: dict[str, float]
-    optimum: float | None
+    nats: dict[str, float]
     facts: dict[str, float]  # mean over the scored positions that have the fact
     num_examples: int  # behind oracle, shortcuts and facts
 
@@ -71,8 +72,9 @@ def show(task: Task, *, num_examples: int = 2000, seed: int | str = 0) -> Shown:
         num_examples = min(num_examples, stream.size)
     right: dict[str, int] = defaultdict(int)
     error: dict[str, float] = defaultdict(float)
+    nats: dict[str, float] = defaultdict(float)
     facts: dict[str, list[np.ndarray]] = defaultdict(list)
-    num_scored, surprise = 0, 0.0
+    num_scored = 0
     for start in range(0, num_examples, stream.block_size):
         batch = stream.take(start, min(stream.block_size, num_examples - start))
         scored, oracle = batch.scored, task.oracle(batch)
@@ -86,8 +88,9 @@ def show(task: Task, *, num_examples: int = 2000, seed: int | str = 0) -> Shown:
             if task.real_targets:
                 error[name] += count * squared_error(predictions, batch)
         if task.stochastic:
-            likely = task.distribution(batch)[scored]
-            surprise -= np.log(likely[np.arange(count), batch.targets[scored]]).sum()
+            told = {BEST: task.distribution(batch), **task.simple_distributions(batch)}
+            for name, probabilities in told.items():
+                nats[name] += count * surprise(probabilities, batch)
         for name, values in batch.info.items():
             facts[name].append(values[scored & (values >= 0)])
     first = stream.take(0, 1)
@@ -101,7 +104,7 @@ def show(task: Task, *, num_examples: int = 2000, seed: int | str = 0) -> Shown:
         oracle=None if oracle is None else oracle / num_scored,
         shortcuts={_short(name): count / num_scored for name, count in right.items()},
         errors={_short(name): total / num_scored for name, total in error.items()},
-        optimum=surprise / num_scored if task.stochastic else None,
+        nats={name: total / num_scored for name, total in nats.items()},
         facts={
             name: float(known.mean())
             for name, parts in facts.items()

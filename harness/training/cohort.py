@@ -235,7 +235,8 @@ class _Cohort:
         """What a run measures besides loss and accuracy, where it can: metric -> (S,)."""
         model, train, task, out = self.stack.model, self.train_spec, self.spec.task, {}
         size = 4 * train.batch_size  # without gradients there is room for more
-        if task.max_scored > 1 and not task.stochastic:
+        matches = task.max_scored > 1 and not task.stochastic
+        if matches:
             out["exact match"] = exact_match(scores.details, data)
         for intervention in train.interventions:
             if applies(intervention, model):
@@ -256,10 +257,18 @@ class _Cohort:
             data = examples(longer, batch, self._form).to(self.device)
             share = self.spec.sequence_length / longer.sequence_length
             rows = max(1, round(train.batch_size * min(1.0, share)))
-            found = evaluate(model, len(self.members), data, rows, tolerance=longer.task.tolerance)
-            name = task.length_parameter
-            out[f"accuracy, {name} {length}"] = found.accuracy
-            out[f"loss, {name} {length}"] = found.loss
+            found = evaluate(
+                model,
+                len(self.members),
+                data,
+                rows,
+                tolerance=longer.task.tolerance,
+                details=matches,
+            )
+            at = f"{task.length_parameter} {length}"
+            out |= {f"accuracy, {at}": found.accuracy, f"loss, {at}": found.loss}
+            if matches:
+                out[f"exact match, {at}"] = exact_match(found.details, data)
         return out
 
     def _counterfactual(

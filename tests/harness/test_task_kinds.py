@@ -332,8 +332,10 @@ def test_an_example_matches_where_every_answer_is_right():
     right[0, 0, 1:] = right[0, 1, 2] = False
     found = exact_match(Details(right, right, np.zeros(right.shape)), data)
     assert found.tolist() == [0.75, 1.0]
-    values = last(train([run_of("each_square")]), run_of("each_square").run_id)
-    assert 0 <= values["exact match"] <= values["accuracy"]
+    spec = run_of("each_square", train__test_lengths=[4, 5])
+    values = last(train([spec]), spec.run_id)
+    for at in ("", ", length 4", ", length 5"):
+        assert 0 <= values[f"exact match{at}"] <= values[f"accuracy{at}"]
     assert "exact match" not in last(train([run_of("recall_toy")]), run_of("recall_toy").run_id)
 
 
@@ -411,6 +413,7 @@ def test_other_lengths_are_tested_with_the_weights_of_the_trained_one():
         values
     )
     assert values["accuracy, length 6"] == values["accuracy"]
+    assert "exact match, length 6" not in values  # an example has one answer
     assert values["loss, length 6"] == pytest.approx(values["loss"], rel=1e-6)
 
 

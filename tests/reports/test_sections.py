@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import reports
-from reports import breakdown, edits, figures, lengths, optimum, records, sections, table
+from reports import breakdown, edits, figures, lengths, optimum, records, sections, table, whole
 from reports.grid import Grid
 from reports.remarks import remarks
 from reports.statistics import mean_interval
@@ -97,6 +97,21 @@ def test_lengths_in_terminal_page_and_frames(measure, maker, width):
     assert own.accuracy.tolist() == [0.5, 0.3, 0.4] and not own.is_trained.any()
     assert frame[frame.is_trained].length.unique().tolist() == [24]
     assert len(frame) == 3 * 3 + 2 * 2
+
+
+def test_whole_examples(measure, maker):
+    measure("one answer", accuracy=[0.5, 0.5])
+    measure(**BY_LENGTH, **{"exact match": [0.8, 0.7, 0.9], "exact match, length 96": [0.0] * 3})
+    folder = maker.done()
+    page, near, far = _page(folder), "0.800 [0.55, 1.00]", "0.000 [0.000, 0.000]"
+    assert _row("own", [near]) in page and _row("own", [f"* {near}", far]) in page
+    (grid,) = whole.section(records.read(folder)).grids
+    assert [row[0] for row in grid.rows] == ["own"]
+    assert "exact match by length" in _terminal(folder, 120)
+    frames = reports.load(folder)
+    assert frames.runs.exact_match.tolist()[2:] == [0.8, 0.7, 0.9]
+    far = frames.lengths[frames.lengths.length == 96]
+    assert far.exact_match.tolist() == [0.0] * 3
 
 
 @pytest.mark.parametrize("num_arms", [1, 6, 7])
@@ -201,6 +216,15 @@ def test_distances_from_the_best_predictor(measure, maker):
     assert "optimum" in _terminal(folder, 200).splitlines()[3]
     (row,) = table.build(records.read(folder)).rows
     assert row.optimum == 0.75
+
+
+def test_the_best_simpler_predictor_stands_beside(measure, maker):
+    excess = {"counts of order 0": 0.2, "counts of order 1": 0.05}
+    measure("near", **_drawn([1.0, 1.0]), facts={"excess": excess})
+    measure("plain", **_drawn([1.0, 1.0]))
+    (grid,) = optimum.section(records.read(maker.done())).grids
+    assert grid.head[-1] == "simple"
+    assert [row[-1] for row in grid.rows] == ["0.05, counts of order 1", "-"]
 
 
 def test_illegal_answers_are_shown_for_all_arms_if_any_gives_one(measure, maker):

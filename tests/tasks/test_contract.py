@@ -160,6 +160,9 @@ def test_what_fills_up_an_input_is_never_learned():
     # $ a | a . and pads: tokens 0 "*", 1 "$", 2 "|", 3 ".", letters from 4.
     batch = Batch(np.array([[1, 4, 2, 4, 0]]), np.array([[x, x, 4, x, x]]), {})
     assert with_loss(task, batch, "all")[1].tolist() == [[4, 2, 4, x, x]]
+    inputs, targets = with_loss(task, batch, "masked")
+    assert inputs.tolist() == [[1, 4, 2, task.num_tokens, 0, 0]]
+    assert targets.tolist() == [[x, x, x, 4, x, x]]
 
 
 @pytest.mark.parametrize("form", ["all", "masked"])

@@ -69,6 +69,12 @@ def test_a_folder_without_the_files_says_what_is_missing(name, tmp_path):
     assert "is missing here" in said and str(tmp_path) in said and "set folder to where" in said
 
 
+def test_an_archive_is_no_folder(tmp_path):
+    (tmp_path / "archive.gz").touch()
+    with pytest.raises(HarnessError, match=r"archive\.gz: this is a file, not a folder"):
+        find_folder(str(tmp_path / "archive.gz"), [], [], "")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_folder_must_be_named(name):
     with pytest.raises(HarnessError, match="the key 'folder' is missing"):

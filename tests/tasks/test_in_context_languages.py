@@ -11,6 +11,7 @@ import tasks
 from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import generator
 from tasks import IGNORE, accuracy
+from tasks.base import with_loss
 
 parameters = st.fixed_dictionaries(
     {
@@ -216,6 +217,25 @@ def test_most_scored_positions():
     assert batch.scored.sum(axis=1).max() == task.max_scored == 13
     few = languages(length=20, max_word_length=3, min_words=2, max_words=2)
     assert few.sample(generator("few"), 500).scored.sum(axis=1).max() == few.max_scored == 5
+
+
+def test_the_last_letter_alone_is_what_mixers_that_see_everything_can_be_asked():
+    every, last = languages(length=80), languages(length=80, scored="last")
+    batch, alone = (task.sample(generator("last"), 60) for task in (every, last))
+    assert (alone.inputs == batch.inputs).all() and last.max_scored == 1
+    assert (alone.scored.sum(axis=1) == 1).all()
+    at = 79 - batch.scored[:, ::-1].argmax(axis=1)  # of the last letter that is scored
+    rows = np.arange(60)
+    assert alone.scored[rows, at].all()
+    assert (alone.targets[rows, at] == batch.targets[rows, at]).all()
+    for name, fact in alone.info.items():
+        assert (fact[rows, at] == batch.info[name][rows, at]).all()
+        assert (fact[~alone.scored] == -1).all()
+    assert np.array_equal(last.distribution(alone)[rows, at], every.distribution(batch)[rows, at])
+    inputs, targets = with_loss(last, alone, "masked")
+    assert (inputs[rows, at + 1] == last.num_tokens).all()
+    assert (targets[rows, at + 1] == alone.targets[rows, at]).all()
+    assert ((inputs == last.num_tokens).sum(axis=1) == 1).all()
 
 
 @pytest.mark.parametrize(

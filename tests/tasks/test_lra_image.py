@@ -130,7 +130,7 @@ def test_a_pickle_runs_nothing(folder, function, name, protocol):
     trap = folder / "trap"
     argument = f"__import__('os').mkdir({str(trap)!r})" if function is eval else str(trap)
     path = put(folder, pickle.dumps({"a": Call(function, argument)}, protocol=protocol))
-    with pytest.raises(HarnessError, match=f"it asks for .*{name}, which is refused") as error:
+    with pytest.raises(HarnessError, match=f"it asks for '.*{name}', which is refused") as error:
         image(folder).num_rows("test")
     assert str(path) in str(error.value) and not trap.exists()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -83,6 +86,14 @@ def test_the_release_is_found_from_above(tmp_path):
         assert pathfinder(folder).num_rows("train") == 8
 
 
+def test_metadata_as_other_programs_write_it(tmp_path):
+    write_paths(tmp_path, {0: pictures(10)})
+    metadata = tmp_path / HARD / "metadata" / "0.npy"
+    content = metadata.read_bytes()
+    metadata.write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
+    assert everything(pathfinder(tmp_path)) == expected(pictures(10))
+
+
 def test_combined_metadata_count_once(tmp_path):
     write_paths(tmp_path, {0: pictures(10)}, as_array=True)
     metadata = tmp_path / HARD / "metadata"
@@ -112,6 +123,12 @@ def test_colours_that_are_grey_are_read(tmp_path):
     assert everything(pathfinder(tmp_path)) == expected(pictures(10))
 
 
+def cut_header(image):
+    """A PNG whose first chunk, the size of the picture, is said to have 9 bytes of 13."""
+    chunk = image[12:25]
+    return image[:8] + struct.pack(">I", 9) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
 def test_wrong_images(tmp_path):
     write_paths(tmp_path, {0: pictures(10)})
     path = tmp_path / HARD / "imgs" / "0" / "sample_3.png"
@@ -121,6 +138,7 @@ def test_wrong_images(tmp_path):
     for content, message in (
         (b"", "expected a PNG image, got an empty file"),
         (whole[:200], "expected a PNG image, got no readable image"),
+        (cut_header(whole), "expected a PNG image, got no readable image"),
         (b"no image", "expected a PNG image, got no readable image"),
         (png(small), "expected 32 x 32 pixels, got 31 x 32"),
         (deep.read_bytes(), "expected a grey image of 8 bits, got mode I"),
@@ -142,6 +160,8 @@ LINE = "imgs/0 sample_0.png 0 1 1.8 14 4 5 1.5 3 1\n"
         (f"{LINE}{LINE.replace(' 1 ', ' 2 ')}", ":2", r"label should be 0 \.\. 1 .*got '2'"),
         (f"{LINE}\n", ":2", "expected 4 fields or more, got 0"),
         (b"\xff\xfe", "", "neither text nor an array of texts"),
+        (b"", "", "the file lists no image"),
+        (b"\x93NUMPY\x01\x00\x06\x00{{{{{\n", "", "neither text nor an array of texts"),
         (np.array(["imgs/0", "sample_0.png", "0", "1"]), "", "an array of shape"),
         (np.array([["imgs/0", "sample_0.png", "0", "x"]]), ": row 0", "label should be"),
         (np.array([["imgs/0", "sample_0.png", 0, 1]], dtype=object), "", "allow_pickle=False"),

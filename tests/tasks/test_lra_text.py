@@ -117,7 +117,8 @@ HEAD = b"label,text\n"
 @pytest.mark.parametrize(
     "content, line, message",
     [
-        (b"", "", "the file is empty"),
+        (b"", "", "the file holds no review"),
+        (HEAD, "", "the file holds no review"),
         (b"1,good\n", ":1", "should name the columns label and text, got '1,good'"),
         (HEAD + b'1,"a\nb"\n2,bad\n', ":4", r"should be 0 .. 1 \(or neg, pos\), got '2'"),
         (HEAD + b"1,good\n0\n", ":3", "expected 2 columns, got 1"),
@@ -133,10 +134,14 @@ def test_malformed_tables(folder, content, line, message):
     assert f"{folder / 'test.csv'}{line}: " in str(error.value) and "fix: " in str(error.value)
 
 
-def test_half_of_the_files(folder, tmp_path_factory):
-    (folder / "test.csv").unlink()
-    with pytest.raises(HarnessError, match=r"test\.csv is missing here"):
+@pytest.mark.parametrize("half", ["train", "test"])
+def test_one_of_the_tables(folder, half):
+    (folder / f"{half}.csv").unlink()
+    with pytest.raises(HarnessError, match=rf"{half}\.csv is missing here"):
         text(folder).num_rows("train")
+
+
+def test_half_of_the_files(folder, tmp_path_factory):
     other = tmp_path_factory.mktemp("files")
     write_reviews_as_files(other, {"train": encoded(ROWS), "test": encoded(ROWS[:1])})
     with pytest.raises(HarnessError, match=r"aclImdb: test/pos is missing here"):

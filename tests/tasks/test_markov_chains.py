@@ -13,6 +13,7 @@ import tasks
 from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import generator
 from tasks import Batch, accuracy
+from tasks.base import surprise, with_loss
 from tasks.ngrams import followers
 
 parameters = st.fixed_dictionaries(
@@ -92,9 +93,11 @@ def test_the_predictive_is_the_law_of_the_samples(order, concentration):
     assert (np.abs(drawn - likely) < 4 * np.sqrt(likely * (1 - likely) / n)).all()
 
 
-def test_no_shortcut_has_a_lower_loss():
+def test_no_simpler_predictor_has_a_lower_loss():
     task, n = chains(num_states=3, length=100, order=2), 400
     batch = task.sample(generator("loss"), n)
+    simple = task.simple_distributions(batch)
+    assert list(simple) == ["counts of order 0", "counts of order 1"]
 
     def losses(probabilities):
         drawn = np.take_along_axis(probabilities, batch.targets[..., None], axis=2)
@@ -105,8 +108,11 @@ def test_no_shortcut_has_a_lower_loss():
     for order in (0, 1, 3):
         counts = followers(batch.inputs, order, 3) + 1.0
         others[order] = counts / counts.sum(axis=2, keepdims=True)
+        if order < 2:
+            assert np.array_equal(simple[f"counts of order {order}"], others[order])
     for other in others.values():
         above = losses(other) - best
+        assert surprise(other, batch) == pytest.approx(losses(other).mean())
         assert above.mean() > 4 * above.std() / np.sqrt(n)
     got = accuracy(task.oracle(batch), batch)
     assert all(accuracy(guess, batch) < got - 0.02 for guess in task.shortcuts(batch).values())
@@ -165,6 +171,20 @@ def test_large_tables_are_drawn_in_parts():
     batch = task.sample(generator("parts"), 1500)  # 9^4 numbers each, 2^22 at once
     share = accuracy(task.oracle(batch), batch)
     assert len(np.unique(batch.inputs, axis=0)) == 1500 and 1 / 9 < share < 0.2
+
+
+def test_the_last_alone_is_what_mixers_that_see_everything_can_be_asked():
+    every, last = chains(order=2), chains(order=2, scored="last")
+    batch, alone = (task.sample(generator("last"), 50) for task in (every, last))
+    assert (alone.inputs == batch.inputs).all() and not alone.scored[:, :-1].any()
+    assert (alone.targets[:, -1] == batch.targets[:, -1]).all()
+    for name, fact in alone.info.items():
+        assert (fact[:, :-1] == -1).all() and (fact[:, -1] == batch.info[name][:, -1]).all()
+    assert last.max_scored == 1 and last.forms == ("answers", "all", "masked")
+    assert not last.answers_in_inputs and every.answers_in_inputs
+    inputs, targets = with_loss(last, alone, "masked")
+    assert (inputs[:, -1] == last.num_tokens).all() and (inputs[:, :-1] == batch.inputs).all()
+    assert (targets[:, -1] == alone.targets[:, -1]).all()
 
 
 def test_neither_hidden_answers_nor_edits():

@@ -173,6 +173,7 @@ def test_other_recordings_are_refused(tmp_path, changes, message):
         (lambda data: data[:-10], "the file is cut short: expected 16000 samples, got 15995"),
         (lambda data: data[:20], "expected a WAV file, got a file that ends too soon"),
         (lambda data: b"", "expected a WAV file, got a file that ends too soon"),
+        (lambda data: data[:17] + b"\xff" + data[18:], "expected a WAV file, got a file that ends"),
         (lambda data: b"ID3" + data, "expected a WAV file, got file does not start with RIFF id"),
         (lambda data: None, "expected 16000 samples at most, got 16001"),
     ],

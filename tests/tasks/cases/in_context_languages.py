@@ -14,6 +14,7 @@ CASE = Case(
             "min_words": 2,
             "max_words": 7,
         },
+        {"length": 200, "scored": "last"},
     ],
     golden="1d99e1f9bd954d3c",
 )
