@@ -49,9 +49,9 @@ class AssociativeRecall(Task):
     Chance: 1 / values. Guessing the most frequent value does far better: see `shortcuts`.
     Facts: `distance`, from the scored position (the last token of the query's key) back to the
     value after the key's last earlier occurrence, in body or query; `circular_distance`, the
-    shorter way round an input closed to a ring; `occurrences` of the key in the body; with
-    in_weights_bias `agrees_with_weights`, 1 where the answer is that of the global map, 0 where
-    the context overrides it.
+    shorter way round an input closed to a ring; `occurrences` of the key in the body; `pairs`,
+    how many different keys the body binds; with in_weights_bias `agrees_with_weights`, 1 where
+    the answer is that of the global map, 0 where the context overrides it.
 
     At a fixed vocabulary a longer body does not ask for a longer memory: the queried key stands
     about 2 * keys tokens back whatever the length. `distinct_keys` and `filler` change that.
@@ -178,7 +178,8 @@ class AssociativeRecall(Task):
 
         keys = np.concatenate([body, queries], axis=1)
         answers = bound.reshape(-1)[np.concatenate([slots, asked], axis=1) + row]
-        return self._written(rng, keys, 1 + self.num_key_tokens + answers)
+        values = 1 + self.num_key_tokens + answers
+        return self._written(rng, keys, values, present.sum(axis=1))
 
     def oracle(self, batch: Batch) -> np.ndarray:
         return self._last_value_of(self._keys(batch.inputs), batch.inputs)
@@ -297,10 +298,13 @@ class AssociativeRecall(Task):
             predictions[:, position] = pick(inputs, evidence)
         return predictions
 
-    def _written(self, rng: np.random.Generator, keys: np.ndarray, values: np.ndarray) -> Batch:
-        """The examples of these keys and value tokens, both (n, num_pairs + num_queries)."""
+    def _written(
+        self, rng: np.random.Generator, keys: np.ndarray, values: np.ndarray, present: np.ndarray
+    ) -> Batch:
+        """The examples of these keys and value tokens, both (n, num_pairs + num_queries), with so
+        many different keys in the body (n,)."""
         n, pairs, queries = len(keys), self.num_pairs, self._query_positions
-        facts = self._facts(keys, values)
+        facts = self._facts(keys, values) | {"pairs": present[:, None]}
         inputs, targets, *info = arrays(2 + len(facts), n, self.input_length)
         if self.noise_tokens:
             noise = rng.integers(self.vocab_size, self.num_tokens, size=(n, self.length))

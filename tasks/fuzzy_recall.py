@@ -57,11 +57,12 @@ class FuzzyRecall(Task):
     Chance: 1 / value tokens.
     Facts: `distance`, from the scored position back to the last earlier copy of its answer in the
     value of the same key; `circular_distance`, the shorter way round an input closed to a ring;
-    `occurrences` of the key before; `position` in the input; `key_size` and `value_size`, tokens;
-    `value_position` of the answer in the value, from 0.
+    `occurrences` of the key before; `pairs`, how many different keys have come; `position` in the
+    input; `key_size` and `value_size`, tokens; `value_position` of the answer in the value, from 0.
     Edits: the evidence is which value token stands for which, so that every value is another;
     the distractor is which key token stands for which.
 
+    Deviation: the loss `all` leaves the pads out; MAD learns those few too.
     This project's own: where the probe's pair stands. In the published code its place can lie
     behind the last pair, and then the probe is asked without ever having come; and it is not put
     there when the same key has come before by chance, here it is, and is then scored there too.
@@ -123,6 +124,10 @@ class FuzzyRecall(Task):
     @property
     def num_tokens(self) -> int:
         return self.vocab_size
+
+    @property
+    def pad_token(self) -> int:
+        return self.vocab_size - 1
 
     @property
     def input_length(self) -> int:
@@ -281,6 +286,7 @@ class FuzzyRecall(Task):
             "distance": distance,
             "circular_distance": np.minimum(distance, self.length - distance),
             "occurrences": count,
+            "pairs": np.cumsum(count == 0, axis=1),
             "key_size": pairs.key_sizes,
             "value_size": pairs.value_sizes,
         }

@@ -31,7 +31,8 @@ class InContextRecall(Task):
     Chance: 1 / values.
     Facts: `distance`, from the scored position (the key) back to the value after the key's last
     earlier occurrence; `circular_distance`, the shorter way round an input closed to a ring;
-    `occurrences` of the key before; `position` in the input.
+    `occurrences` of the key before; `pairs`, how many different keys have come; `position` in the
+    input.
     Edits: the evidence is the value of every key; the distractor is which token stands for which
     key, since where all keys are asked nothing of the context alone is irrelevant.
 
@@ -169,14 +170,15 @@ class InContextRecall(Task):
 
     @property
     def _fact_names(self) -> tuple[str, ...]:
-        return ("distance", "circular_distance", "occurrences", "position")
+        return ("distance", "circular_distance", "occurrences", "pairs", "position")
 
     def _facts(self, first: np.ndarray, last: np.ndarray, count: np.ndarray) -> list[np.ndarray]:
-        """Facts of each first token (rows, pairs + 1): where it stood last, how often before."""
+        """Facts of each first token (rows, pairs + 1), which stood last and so often before."""
         place = np.arange(self.num_pairs + 1)
         distance = 2 * (place - last) - 1
         circular = np.minimum(distance, self.input_length - distance)
-        return [distance, circular, count, 2 * place]
+        pairs = np.cumsum((count == 0) & (first < self.num_keys), axis=1)
+        return [distance, circular, count, pairs, 2 * place]
 
     def _rebound(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """The batch with another value for each key of each example."""

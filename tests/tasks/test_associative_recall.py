@@ -127,6 +127,7 @@ def test_every_example_obeys_the_rule(chosen, seed):
             around = batch.info["circular_distance"][row, position]
             assert around == min(distance, len(tokens) - distance)
             assert batch.info["occurrences"][row, position] == keys.count(key)
+            assert batch.info["pairs"][row, position] == len(bound)
         filled = tokens[: task.length]
         gaps = [token for token in filled if token == 0 or token >= task.vocab_size]
         assert len(gaps) == task.length - len(pairs) * (task.key_length + 1)

@@ -90,6 +90,7 @@ def test_every_example_obeys_the_rule(chosen, role, seed):
                     "distance": distance,
                     "circular_distance": min(distance, task.length - distance),
                     "occurrences": len(before),
+                    "pairs": len(earlier),
                     "position": position,
                     "key_size": len(key),
                     "value_size": len(value),

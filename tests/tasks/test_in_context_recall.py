@@ -86,6 +86,7 @@ def test_every_example_obeys_the_rule(task, seed):
                 "distance": distance,
                 "circular_distance": min(distance, length - 1 - distance),
                 "occurrences": len(before),
+                "pairs": len({other for other in keys[:place] if other < content}),
                 "position": position,
             }
             if num_noise(task):

@@ -9,5 +9,5 @@ CASE = Case(
         {"key_length": 2, "length": 36, "num_queries": 2, "in_weights_bias": 0.5},
         {"key_length": 3, "length": 80, "vocab_size": 8, "distinct_keys": True},
     ],
-    golden="1382a4351ef93aad",
+    golden="a6cf4bc082a6c625",
 )

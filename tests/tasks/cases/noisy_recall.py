@@ -6,5 +6,5 @@ CASE = Case(
         {"vocab_size": 9, "length": 20, "noise_vocab_size": 3, "noise_fraction": 0.6},
         {"vocab_size": 8, "length": 10, "noise_vocab_size": 2, "noise_fraction": 0.0},
     ],
-    golden="b75c7067a223ef68",
+    golden="a3148c97c91f73d0",
 )
