@@ -135,7 +135,9 @@ def index_lines(
             size.append(len(line))
             place += len(line)
     if not start:
-        raise HarnessError("the file holds no example", where=str(path), fix=fix)
+        raise HarnessError(
+            "the file holds no example", where=str(path), fix="unpack the archive again"
+        )
     return Lines(
         path,
         np.array(start, dtype=np.int64),
@@ -153,7 +155,8 @@ def find_folder(folder: str, inner: Sequence[str], needed: Sequence[str], layout
     root = Path(folder).expanduser().absolute()
     fix = f"set folder to where the files lie: {layout}. Nothing is downloaded"
     if not root.is_dir():
-        raise HarnessError("there is no such folder", where=str(root), fix=fix)
+        what = "this is a file, not a folder" if root.exists() else "there is no such folder"
+        raise HarnessError(what, where=str(root), fix=fix)
     places = [root, *(root / name for name in inner)]
     missing = [[name for name in needed if not (place / name).exists()] for place in places]
     for place, names in zip(places, missing, strict=True):

@@ -216,7 +216,8 @@ class _Reader(pickle.Unpickler):
         }
         kind = known.get((module.replace("numpy._core", "numpy.core"), name))
         if kind is None:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused")
+            asked = shown(f"{module}.{name}")
+            raise pickle.UnpicklingError(f"it asks for {asked}, which is refused")
         return kind
 
 

@@ -136,7 +136,14 @@ def _index(task: LraPathfinder) -> Index:
     metadata.sort(key=lambda path: int(path.stem))
     images, labels = [], []
     for path in metadata:
-        for place, fields in _fields(path):
+        entries = _fields(path)
+        if not entries:
+            raise HarnessError(
+                "the file lists no image",
+                where=str(path),
+                fix="unpack the archive again, or remove the file",
+            )
+        for place, fields in entries:
             try:
                 if len(fields) < 4:
                     raise ValueError(f"expected 4 fields or more, got {len(fields)}")
@@ -170,13 +177,13 @@ def _fields(path: Path) -> Sequence[tuple[str, list[str]]]:
         is_array = file.read(len(NUMPY)) == NUMPY
     try:
         if not is_array:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
             return [(f"{path}:{number}", line.split()) for number, line in enumerate(lines, 1)]
         array = np.load(path, allow_pickle=False)
         if array.ndim != 2:
             raise ValueError(f"expected a row an image, got an array of shape {array.shape}")
         rows = array.astype(str).tolist()
-    except ValueError as error:  # text that is no UTF-8 is one, too
+    except Exception as error:  # a broken header raises nearly anything
         raise HarnessError(
             f"this is neither text nor an array of texts: {error}",
             where=str(path),
@@ -210,7 +217,7 @@ def _pixels(path: Path, size: int) -> np.ndarray:
             where=str(path),
             fix="unpack the archive again, or remove its line from the metadata",
         ) from None
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises
         what = "an empty file" if not path.stat().st_size else f"no readable image ({error})"
         raise HarnessError(
             f"expected a PNG image, got {what}",

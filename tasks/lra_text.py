@@ -161,8 +161,9 @@ class Table(NamedTuple):
 
 
 def _root(folder: str) -> Path:
-    if (Path(folder).expanduser() / "train.csv").exists():
-        return find_folder(folder, [], ["train.csv", "test.csv"], LAYOUT)
+    tables = ["train.csv", "test.csv"]
+    if any((Path(folder).expanduser() / name).exists() for name in tables):
+        return find_folder(folder, [], tables, LAYOUT)
     halves = [f"{half}/{name}" for half in ("train", "test") for name in CLASSES]
     return find_folder(folder, ["aclImdb"], halves, LAYOUT)
 
@@ -222,8 +223,8 @@ def _index_table(path: Path) -> Table:
         start.append(place)
         size.append(reader.place - place)
         number.append(line)
-    if columns is None:
-        raise HarnessError("the file is empty", where=str(path), fix=f"need {LAYOUT}")
+    if columns is None or not start:
+        raise HarnessError("the file holds no review", where=str(path), fix=f"need {LAYOUT}")
     arrays = (np.array(values, dtype=np.int64) for values in (start, size, number))
     lines = Lines(path, *arrays, np.array(labels, dtype=np.int64)[:, None])
     return Table(lines, columns.index("text"))

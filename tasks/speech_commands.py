@@ -135,7 +135,7 @@ def read_samples(path: Path) -> np.ndarray:
         with wave.open(str(path), "rb") as file:
             channels, width, rate, num_samples = file.getparams()[:4]
             data = file.readframes(num_samples)
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # RuntimeError: a part beyond the end
         raise HarnessError(
             f"expected a WAV file, got {str(error) or 'a file that ends too soon'}",
             where=str(path),

@@ -265,9 +265,21 @@ def test_markers_are_the_only_white_pixels_and_are_read_from_them():
         for y, x in offsets[cover == 1]:
             expected[np.arange(200), marker[:, 0] + y, marker[:, 1] + x] = True
     assert ((batch.inputs == 255).reshape(200, 32, 32) == expected).all()
-    read = task._features(batch.inputs)["distance of the markers"]
+    read = task._features(batch.inputs)["places of the markers"]
     origin, end = task._marked(scene)
-    assert np.mean(read == np.hypot(*(origin - end).T)) > 0.98
+    off = np.sort(np.abs((origin + end) / 2 - 15.5), axis=1)
+    apart = np.hypot(*(origin - end).T)
+    assert np.mean((read == np.column_stack([off, apart])).all(axis=1)) > 0.98
+
+
+def test_a_turned_or_mirrored_image_gets_the_same_guesses():
+    task = pathfinder(contour_length=6)
+    batch = task.sample(generator("turned"), 50)
+    guesses = task.shortcuts(batch)
+    images = batch.inputs.reshape(-1, 32, 32)
+    for turned in (images.transpose(0, 2, 1), images[:, ::-1], images[:, :, ::-1]):
+        again = task.shortcuts(batch._replace(inputs=turned.reshape(50, -1)))
+        assert all((again[name] == guess).all() for name, guess in guesses.items())
 
 
 def test_every_size_has_the_published_parameters():
@@ -293,12 +305,21 @@ def test_few_examples_are_not_those_of_another_draw():
     assert (one.inputs == same.inputs).all() and (one.inputs != other.inputs).any(axis=1).all()
 
 
-@pytest.mark.parametrize("contour_length, distance", [(14, (0.48, 0.57)), (6, (0.53, 0.62))])
-def test_shortcuts_at_their_measured_values(contour_length, distance):
-    task = pathfinder(contour_length=contour_length)
+@pytest.mark.parametrize(
+    "changes, distance, places",
+    [
+        ({}, 0.525, 0.54),
+        ({"contour_length": 6}, 0.6, 0.6),
+        ({"size": 64, "contour_length": 6}, 0.775, 0.775),
+        ({"size": 64, "contour_length": 9}, 0.535, 0.62),
+    ],
+)
+def test_shortcuts_at_their_measured_values(changes, distance, places):
+    task = pathfinder(**changes)
     batch = task.sample(generator("shortcuts"), 2000)
     got = {name: accuracy(guess, batch) for name, guess in task.shortcuts(batch).items()}
-    assert distance[0] < got["distance of the markers"] < distance[1]
+    assert abs(got["distance of the markers"] - distance) < 4 * 0.5 / np.sqrt(2000)
+    assert abs(got["places of the markers"] - places) < 4 * 0.5 / np.sqrt(2000)
     for name in ("total brightness", "majority"):
         assert abs(got[name] - 0.5) < 4 * 0.5 / np.sqrt(2000)
     assert task.oracle(batch) is None and task.edit(batch, generator(0)) is None
