@@ -6,7 +6,8 @@
 A protocol is a file of `protocols/`: what all its tasks share (`base`), what differs by task
 (`tasks`), the grid that it tunes over (`nuisance`, used where the ablation gives none) and, in
 words, what cannot be matched here (`not_matched`). Whatever the ablation sets itself prevails,
-field by field; the fields of a task apply to the arms with that task.
+field by field; the fields of a task apply to the arms with that task. A field that base or a
+factor sets is not tuned.
 """
 
 from __future__ import annotations
@@ -43,9 +44,10 @@ class Protocol(NamedTuple):
     def under(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """A specification's data with what it leaves open filled in: its task's fields, its
         model's and its training's, each as a whole."""
-        task = _named(data["task"])["name"] if "task" in data else None
-        out = {key: _named(value) for key, value in data.items()}
-        for _, layer in self._layers(task):
+        out = dict(data)
+        if "task" in data:
+            out["task"] = _named(data["task"])
+        for _, layer in self._layers(data):
             for part, fields in layer.items():
                 if part in out or part != "task":
                     out[part] = _filled(out.get(part, {}), fields)
@@ -54,20 +56,20 @@ class Protocol(NamedTuple):
     def where(self, path: Path, data: Mapping[str, Any]) -> str | None:
         """Place in the protocol's file of the value at this path of a specification; None where
         it does not set it. data: what the ablation itself sets."""
-        task = _named(data["task"])["name"] if "task" in data else None
-        for place, layer in self._layers(task):
+        for place, layer in self._layers(data):
             part = layer.get(path[0], {}) if path else {}
             if len(path) > 1 and path[1] in part:
                 return self.document.where((*place, *path))
         return None
 
-    def _layers(self, task: Any) -> list[tuple[Path, dict[str, dict[str, Any]]]]:
-        """(place in the file, part -> field -> value): of the task first, since it prevails."""
-        data = self.document.data
-        layers = [(("base",), data["base"])]
-        if task in data.get("tasks", {}):
-            layers.insert(0, (("tasks", task), data["tasks"][task]))
-        return layers
+    def _layers(self, data: Mapping[str, Any]) -> list[tuple[Path, dict[str, dict[str, Any]]]]:
+        """(place in the file, part -> field -> value): of the task first, since it prevails.
+        data: of a specification, which may lack a task, or name none."""
+        base, tasks = self.document.data["base"], self.document.data.get("tasks", {})
+        task = _named(data.get("task"))
+        name = task.get("name") if isinstance(task, Mapping) else None
+        own = [(("tasks", name), tasks[name])] if isinstance(name, str) and name in tasks else []
+        return [*own, (("base",), base)]
 
 
 def protocols() -> dict[str, FilePath]:
@@ -84,14 +86,17 @@ def load(name: str) -> Protocol:
 
 
 def _filled(own: Any, fields: Mapping[str, Any]) -> Any:
-    """What the ablation sets, and the protocol's fields that it leaves open. A component of which
-    the ablation sets single fields is the protocol's with these."""
+    """What the ablation sets, and the protocol's fields that it leaves open. A component that the
+    ablation sets single fields of, or names as the protocol does, is the protocol's with these."""
     if not isinstance(own, Mapping):
         return own
     out = {**fields, **own}
-    for key in fields.keys() & own.keys():
-        if isinstance(own[key], Implied):
-            out[key] = {**_named(fields[key]), **own[key]}
+    for key in (fields.keys() & own.keys()) - {"name"}:
+        given, component = _named(own[key]), _named(fields[key])
+        if isinstance(given, Mapping) and isinstance(component, Mapping):
+            named = "name" in component and given.get("name") == component["name"]
+            if named or isinstance(given, Implied):
+                out[key] = _filled(given, component)
     return out
 
 

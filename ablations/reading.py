@@ -134,7 +134,7 @@ class _Reader:
         self.protocol = self._protocol()
         base = self._base()
         factors = self._factors()
-        nuisances = self._nuisances()
+        nuisances = self._nuisances(base, factors)
         drafts = self._drafts(base, factors, nuisances)
         match = self._match()
         if match is not None and not self.problems:
@@ -328,10 +328,14 @@ class _Reader:
             return None
         return [Setting(dotted.path(factor), level, origin)]
 
-    def _nuisances(self) -> list[dict[str, Any]]:
+    def _nuisances(self, base, factors) -> list[dict[str, Any]]:
         given = self.top.get("nuisance")
         if given is None and self.protocol is not None:
-            given = self.protocol.nuisance
+            given = {
+                key: values
+                for key, values in self.protocol.nuisance.items()
+                if not _is_set(dotted.path(key), base, factors)
+            }
         nuisance = self._mapping(given or {}, ("nuisance",), "nuisance")
         for key, values in nuisance.items():
             place = ("nuisance", key)
@@ -381,7 +385,9 @@ class _Reader:
                     self._problem(
                         setting.origin,
                         f"{dotted.key(setting.path)} is a nuisance, so no arm can set it",
-                        "remove it here, or from nuisance",
+                        "remove it here, or from nuisance"
+                        if "nuisance" in self.top
+                        else "give a nuisance of your own; this one is the protocol's",
                     )
             arm = self._arm(label, levels, [*base, *layers], nuisances)
             if arm is not None:
@@ -650,6 +656,16 @@ class _Reader:
 
 def _setting(key: str, value: Any, origin: Path) -> Setting:
     return Setting(dotted.path(key), value, origin)
+
+
+def _is_set(path: Path, base: list[list[Setting]], factors: Mapping[str, Mapping]) -> bool:
+    """Whether base, or a level of a factor, gives the field at the path a value."""
+    found = False
+    for setting in itertools.chain(*base):
+        if dotted.related(setting.path, path):  # what replaces a subtree without it takes it away
+            found = setting.sets(path)
+    levels = itertools.chain(*(levels.values() for levels in factors.values()))
+    return found or any(setting.sets(path) for setting in itertools.chain(*levels))
 
 
 def _is_absolute(key: str) -> bool:

@@ -10,6 +10,7 @@ from ablations import protocol
 from harness.foundation.errors import HarnessError
 from harness.spec import RunSpec, TrainSpec
 from harness.training.optimiser import schedule_factor
+from tasks.base import TASKS
 from tests.ablations.examples import load
 
 TEXT = """
@@ -90,8 +91,9 @@ PUBLISHED = [
     ),
     (
         "orchid", "associative_recall", "orchid",
-        {"task.vocab_size": 20, "task.length": 128, "model.width": 128, "train.lr": 5e-4,
-         "train.weight_decay": 0.05, "train.loss": "answers"},
+        {"task.vocab_size": 20, "task.length": 128, "model.mixer.short_filter": 5,
+         "model.mixer.static_kernel.width": 128, "model.mixer.static_kernel.bands": 16,
+         "train.lr": 5e-4, "train.weight_decay": 0.05, "train.loss": "answers"},
     ),
 ]  # fmt: skip
 
@@ -118,7 +120,8 @@ def test_every_task_of_a_protocol_is_a_task(name):
     }  # fmt: skip
     for task in document.data.get("tasks", {}):
         mixer = "orchid" if name == "orchid" else "attention"
-        assert only(name, task, mixer).task.name == task
+        files = ", folder: ." * ("folder" in TASKS.get(task).model_fields)
+        assert only(name, f"{{name: {task}{files}}}", mixer).task.name == task
     about = protocol.load(name).about
     assert about["not_matched"] and all(line.endswith(".") for line in about["not_matched"])
 
@@ -168,8 +171,15 @@ def test_single_fields_of_a_protocols_component():
     text = TEXT.replace("  model.mixer: {mixer}\n", "  model.mixer.chain: conv-gate\n")
     text = text.format(protocol="orchid", task="associative_recall")
     (arm,) = load(text).arms
-    assert arm.spec.model.mixer.name == "orchid"
-    assert str(arm.spec.model.mixer.chain) != str(spec.model.mixer.chain)
+    assert arm.spec.model.mixer == spec.model.mixer.model_copy(update={"chain": "conv-gate"})
+    deeper = only("orchid", "associative_recall", "{name: orchid, static_kernel: {name: implicit}}")
+    assert deeper.model.mixer == spec.model.mixer
+    text = text.replace("chain: conv-gate", "static_kernel.kernel_length: 8")
+    (arm,) = load(text).arms
+    kernel = arm.spec.model.mixer.static_kernel
+    assert (kernel.width, kernel.kernel_length) == (128, 8)
+    other = only("orchid", "associative_recall", "{name: attention, causal: false}")
+    assert other.model.mixer.name == "attention"
 
 
 def test_a_protocols_grid_serves_where_the_ablation_has_none():
@@ -178,6 +188,21 @@ def test_a_protocols_grid_serves_where_the_ablation_has_none():
     own = ablation("mad", "compression", more="nuisance: {train.lr: [1e-3, 2e-3]}\n")
     assert own.nuisances == [{"train.lr": 1e-3}, {"train.lr": 2e-3}]
     assert ablation("safari", "associative_recall").nuisances == [{}]
+
+
+def test_what_base_or_a_factor_sets_is_not_tuned():
+    def rates(more: str = "", **kwargs) -> list:
+        text = TEXT.format(protocol="mad", task="compression", mixer="attention")
+        loaded = load(text + more, **kwargs)
+        assert all(nuisance.keys() == loaded.nuisances[0].keys() for nuisance in loaded.nuisances)
+        return [(arm.spec.train.lr, sorted(loaded.nuisances[0])) for arm in loaded.arms]
+
+    decay = ["train.weight_decay"]
+    assert rates("  train.lr: 0.5\n") == rates("  train: {lr: 0.5}\n") == [(0.5, decay)]
+    assert rates(overrides=("train.lr=0.5",)) == [(0.5, decay)]
+    assert rates("factors: {train.lr: [0.5, 0.25]}\n") == [(0.5, decay), (0.25, decay)]
+    replaced = "  train: {lr: 0.5}\nscales: {smoke: {base.train: {steps: 600}}}\n"
+    assert rates(replaced) == [(1e-4, ["train.lr", "train.weight_decay"])]
 
 
 def test_without_a_protocol_nothing_changes():
@@ -204,6 +229,8 @@ def test_what_a_report_says_of_it():
             ["'orchid' is bidirectional", "safari.yaml:", "base.train.loss"],
         ),
         ("mad", "selective_copyin", "attention", ["did you mean 'selective_copying'"]),
+        ("mad", "{length: 8}", "attention", ["expected the name of a task", "got {'length': 8}"]),
+        ("mad", "null", "attention", ["expected the name of a task", "got None"]),
     ],
 )  # fmt: skip
 def test_mistakes_have_their_place(name, task, mixer, messages):
@@ -217,3 +244,25 @@ def test_a_mistake_in_the_file_keeps_its_line():
     with pytest.raises(HarnessError) as error:
         ablation("safari", "associative_recall", more="  train: {steps: many}\n")
     assert "f.yaml:8" in str(error.value) and "safari.yaml" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "more, messages",
+    [
+        ("  train.steps: 100\n", ["safari.yaml:", "base.train.warmup_steps: ", "6280 > 100"]),
+        ("  train.schedule: constant\n", ["safari.yaml:", "set its default, 0.1"]),
+        ("  train.lr.x: 3\n", ["should be a valid number, got {'x': 3} (mapping)"]),
+        ("  train: fast\n", ["f.yaml:8: base.train: expected a mapping, got 'fast'"]),
+        ("variants: {a: {train.lr: 1}}\nnuisance: {train.lr: [1, 2]}\n", ["or from nuisance"]),
+    ],
+)
+def test_a_field_that_does_not_go_with_the_protocols(more, messages):
+    with pytest.raises(HarnessError) as error:
+        ablation("safari", "associative_recall", more=more)
+    for message in messages:
+        assert message in str(error.value)
+
+
+def test_a_variant_cannot_set_what_the_protocol_tunes():
+    with pytest.raises(HarnessError, match="a nuisance of your own; this one is the protocol's"):
+        ablation("mad", "compression", more="variants: {a: {train.lr: 0.5}}\n")
