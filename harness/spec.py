@@ -16,6 +16,7 @@ from harness.foundation.seeding import short_hash
 from harness.mixers.base import MIXERS, Mixer, Regime
 from harness.mixers.orchid.intervention import INTERVENTIONS, Intervention
 from tasks.base import TASKS, Count, Form, Task
+from tasks.check import check_sizes
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -212,19 +213,23 @@ class TrainSpec(Config):
                 "test_examples",
             )
         if self.warmup_steps > self.steps:
-            raise ValueError(
-                f"warmup_steps must be at most steps: {self.warmup_steps} > {self.steps}"
+            raise At(
+                f"warmup_steps must be at most steps: {self.warmup_steps} > {self.steps}",
+                "warmup_steps",
             )
         if self.schedule in ("constant", "rsqrt") and self.final_lr_fraction != 0.1:
-            raise ValueError(
-                f"final_lr_fraction has no effect on a schedule {self.schedule!r}; remove it"
+            raise At(
+                f"final_lr_fraction has no effect on a schedule {self.schedule!r}; remove it "
+                "(where a protocol sets it: set its default, 0.1)",
+                "final_lr_fraction",
             )
         if self.schedule == "rsqrt" and self.warmup_steps < 1:
             raise ValueError("schedule 'rsqrt' falls from the end of warm-up: warmup_steps >= 1")
         if self.train_examples is not None and self.train_examples < self.batch_size:
-            raise ValueError(
+            raise At(
                 "train_examples must be at least batch_size: "
-                f"{self.train_examples} < {self.batch_size}"
+                f"{self.train_examples} < {self.batch_size}",
+                "train_examples",
             )
         return self
 
@@ -289,6 +294,7 @@ class RunSpec(Config):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         task, model, loss = self.task, self.model, self.train.loss
+        check_sizes(task)
         if loss not in task.forms:
             why = "" if task.next_token else ", for its targets are not the next tokens"
             has = " and ".join(map(repr, task.forms))
@@ -334,10 +340,13 @@ class RunSpec(Config):
                 "counterfactual",
             )
         for index, length in enumerate(self.train.test_lengths):
+            if length in self.train.test_lengths[:index]:
+                raise At(f"the length {length} stands twice", "train", "test_lengths", index)
             try:
                 self.check_length(self.at_length(length).sequence_length)
             except (HarnessError, ValueError) as error:
-                what = f"cannot be tested at {length}: {error}"
+                why = str(error).partition("\n")[0]  # without a fix, which is another field's
+                what = f"cannot be tested at {length}: {why}"
                 raise At(what, "train", "test_lengths", index) from None
         return self
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import traceback
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
 from harness.foundation.errors import HarnessError, Problem
 from harness.foundation.seeding import generator
 from tasks.base import Batch, Edit, Task, accuracy, hits
+from tasks.dataset import Dataset
+
+SIZES = {"num_tokens": 0, "num_features": 0, "num_outputs": 1, "input_length": 1, "max_scored": 1}
 
 
 def check_task(task: Task, *, num_examples: int = 64) -> None:
@@ -21,8 +27,10 @@ def check_task(task: Task, *, num_examples: int = 64) -> None:
         fix = "call its sample, oracle, shortcuts and edit by hand to see the traceback"
         if "read-only" in str(error):
             fix = "oracle, shortcuts, distribution and edit write into copies of a batch alone"
+        elif isinstance(error, OSError):
+            fix = "see to it that the file is there and may be read"
         raise HarnessError(
-            f"it raises {type(error).__name__}: {error}", where=f"task {task.name}", fix=fix
+            f"it {_raised(error, task)}", where=f"task {task.name}", fix=fix
         ) from error
 
 
@@ -32,7 +40,26 @@ def check_tasks(tasks: Iterable[Task]) -> None:
         check_task(task)
 
 
+def check_sizes(task: Task) -> None:
+    """Raises HarnessError where a size, without which no model can be described, is none."""
+    problems = []
+    for name, least in SIZES.items():
+        try:
+            size = getattr(task, name)
+        except HarnessError:
+            raise
+        except Exception as error:
+            problems.append(Problem(f"{name} {_raised(error, task)}", fix="mend this property"))
+            continue
+        if not isinstance(size, (int, np.integer)) or size < least:
+            message = f"{name} should be a whole number from {least} on, got {size!r}"
+            problems.append(Problem(message, fix=f"give {name} as a property: see tasks.base.Task"))
+    if problems:
+        raise HarnessError(item._replace(where=f"task {task.name}") for item in problems)
+
+
 def _check(task: Task, num_examples: int) -> None:
+    check_sizes(task)
     batch = task.sample(generator("check"), num_examples)
     problems = [*_check_words(task), *_check_shapes(task, batch, num_examples)]
     if not problems:  # each check reads what the ones before have made sure of
@@ -43,15 +70,20 @@ def _check(task: Task, num_examples: int) -> None:
         problems = list(_check_predictors(task, batch))
         problems += _check_distribution(task, batch) if task.stochastic else []
         problems += _check_edit(task, batch)
-        if not _equal(batch, task.sample(generator("check"), num_examples)):
-            problems.append(
-                Problem(
-                    "equal generators give different examples",
-                    fix="draw everything from the generator that sample gets",
-                )
-            )
+        problems += _check_draws(task, batch, num_examples)
     if problems:
         raise HarnessError(item._replace(where=f"task {task.name}") for item in problems)
+
+
+def _raised(error: Exception, task: Task) -> str:
+    """What was raised and, where the task's own file shows it, in which line."""
+    text = f"raises {type(error).__name__}: {error}"
+    try:
+        file = inspect.getsourcefile(type(task))
+    except TypeError:  # defined in a session without a file
+        return text
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f"{text} (line {own[-1].lineno} of {Path(file).name})" if own else text
 
 
 def _check_words(task: Task) -> Iterator[Problem]:
@@ -66,6 +98,15 @@ def _check_shapes(task: Task, batch: Batch, n: int, of: str = "") -> Iterator[Pr
         yield Problem(
             f"{of or 'sample'} should be a Batch, got {type(batch).__name__}",
             fix="return Batch(inputs, targets, info); info may be empty: {}",
+        )
+        return
+    is_dict = isinstance(batch.info, dict)
+    strange = [name for name in batch.info if not isinstance(name, str)] if is_dict else []
+    if strange or not is_dict:
+        got = f"the name {strange[0]!r}" if strange else type(batch.info).__name__
+        yield Problem(
+            f"{of} info should be arrays by name, got {got}".lstrip(),
+            fix='{"distance": distance}, say; without facts it is empty: {}',
         )
         return
     row = (n, task.input_length)
@@ -115,22 +156,10 @@ def _check_values(task: Task, batch: Batch) -> Iterator[Problem]:
             "a target should be numbers, or NaN in every place, got some of both",
             fix="write NaN into all num_outputs places of what is not scored",
         )
-    for name, values, size, sized_by in (
-        ("inputs", batch.inputs, task.num_tokens, "num_tokens"),
-        ("targets", batch.targets[scored], task.num_outputs, "num_outputs"),
-    ):
-        if values.dtype == np.float32:
-            if not np.isfinite(values).all():
-                yield Problem(
-                    f"{name} should be finite, got {values[~np.isfinite(values)][0]}",
-                    fix="look for divisions by zero and overflow, also in the cast to float32",
-                )
-        elif values.min() < 0 or values.max() >= size:
-            yield Problem(
-                f"{name} should be in 0 .. {size - 1}, got {values.min()} .. {values.max()}",
-                fix=f"count from 0, or mend {sized_by}, which is {size}",
-            )
-            return
+    out_of_range = list(_check_ranges(task, batch))
+    if out_of_range:
+        yield from out_of_range
+        return
     yield from _check_kind(task, batch)
     if not (0 <= task.chance < 1 if task.real_targets else 0 < task.chance < 1):
         yield Problem(
@@ -145,6 +174,45 @@ def _check_values(task: Task, batch: Batch) -> Iterator[Problem]:
             yield Problem(
                 f"{name} should have {size} names, got {len(given)}", fix="a name for each"
             )
+
+
+def _check_ranges(task: Task, batch: Batch, of: str = "") -> Iterator[Problem]:
+    """Whether there is an embedding for every token, and a class for every target."""
+    for key, values, size, sized_by in (
+        ("inputs", batch.inputs, task.num_tokens, "num_tokens"),
+        ("targets", batch.targets[batch.scored], task.num_outputs, "num_outputs"),
+    ):
+        name = f"{of} {key}".strip()
+        if values.dtype == np.float32:
+            if not np.isfinite(values).all():
+                yield Problem(
+                    f"{name} should be finite, got {values[~np.isfinite(values)][0]}",
+                    fix="look for divisions by zero and overflow, also in the cast to float32",
+                )
+        elif values.min() < 0 or values.max() >= size:
+            yield Problem(
+                f"{name} should be in 0 .. {size - 1}, got {values.min()} .. {values.max()}",
+                fix=f"count from 0, or mend {sized_by}, which is {size}",
+            )
+            return
+
+
+def _check_draws(task: Task, batch: Batch, num_examples: int) -> Iterator[Problem]:
+    """Whether examples depend on the generator, and on nothing else."""
+    if not _equal(batch, task.sample(generator("check"), num_examples)):
+        yield Problem(
+            "equal generators give different examples",
+            fix="draw everything from the generator that sample gets",
+        )
+    elif not isinstance(task, Dataset) and _equal(
+        batch, task.sample(generator("check again"), num_examples)
+    ):
+        yield Problem(
+            "different generators give equal examples",
+            fix="draw everything from the generator that sample gets",
+        )
+    else:
+        yield from _check_shapes(task, task.sample(generator("check"), 1), 1, "one example:")
 
 
 def _check_kind(task: Task, batch: Batch) -> Iterator[Problem]:
@@ -190,7 +258,14 @@ def _check_kind(task: Task, batch: Batch) -> Iterator[Problem]:
 
 
 def _check_predictors(task: Task, batch: Batch) -> Iterator[Problem]:
-    predictors = {"oracle": task.oracle(batch), **task.shortcuts(batch)}
+    shortcuts = task.shortcuts(batch)
+    if not isinstance(shortcuts, dict):
+        yield Problem(
+            f"shortcuts should be predictions by name, got {type(shortcuts).__name__}",
+            fix='{"last token": batch.inputs}, say; without any it is empty: {}',
+        )
+        return
+    predictors = {"oracle": task.oracle(batch), **shortcuts}
     if predictors["oracle"] is None:
         del predictors["oracle"]
     for name, predictions in predictors.items():
@@ -208,6 +283,23 @@ def _check_predictors(task: Task, batch: Batch) -> Iterator[Problem]:
                     fix="mend it or the targets; where targets are drawn: stochastic = True; where "
                     "nobody knows an exact rule: return None",
                 )
+            elif not np.array_equal(
+                predictions[batch.scored], task.oracle(_blinded(task, batch))[batch.scored]
+            ):
+                yield Problem(
+                    "the oracle should read the inputs alone, and reads the targets",
+                    fix="work the answer out from batch.inputs; where it is scored may be read",
+                )
+
+
+def _blinded(task: Task, batch: Batch) -> Batch:
+    """The batch with other answers at the same places, read-only as the batch is."""
+    targets = batch.targets.copy()
+    targets[batch.scored] += 1
+    if not task.real_targets:
+        targets[batch.scored] %= task.num_outputs
+    targets.flags.writeable = False
+    return batch._replace(targets=targets)
 
 
 def _check_distribution(task: Task, batch: Batch) -> Iterator[Problem]:
@@ -217,30 +309,38 @@ def _check_distribution(task: Task, batch: Batch) -> Iterator[Problem]:
             fix="one of stochastic and real_targets",
         )
         return
-    truth, shape = task.distribution(batch), (*batch.targets.shape, task.num_outputs)
+    shape = (*batch.targets.shape, task.num_outputs)
+    told = {"distribution": task.distribution(batch), **task.simple_distributions(batch)}
+    for name, truth in told.items():
+        problem = _mistake_of(name, truth, shape, batch)
+        if problem is not None:
+            yield problem
+
+
+def _mistake_of(name: str, truth: object, shape: tuple[int, ...], batch: Batch) -> Problem | None:
+    """What is wrong with the probabilities of a predictor."""
     got = "nothing" if truth is None else getattr(truth, "shape", type(truth).__name__)
     if got != shape:
-        yield Problem(
-            f"a stochastic task should have a distribution {shape}, got {got}",
-            fix="what the best predictor that reads the inputs says of each target",
+        return Problem(
+            f"{name} should be probabilities {shape}, got {got}",
+            fix="what the best predictor (or a simpler one) that reads the inputs says of each",
         )
-        return
     likely = truth[batch.scored]
     total = likely.sum(axis=-1)
     if not (likely >= 0).all() or not np.allclose(total, 1, atol=1e-6):
-        yield Problem(
-            "distribution should be probabilities that sum to 1 at scored positions, got sums "
+        return Problem(
+            f"{name} should be probabilities that sum to 1 at scored positions, got sums "
             f"{total.min():.6g} .. {total.max():.6g}, the least entry {likely.min():.6g}",
             fix="divide by the sum over the last axis",
         )
-        return
     impossible = np.take_along_axis(likely, batch.targets[batch.scored][:, None], axis=1) <= 0
     if impossible.any():
-        yield Problem(
-            f"distribution says that a target is impossible, at {impossible.mean():.1%} of the "
-            "scored positions",
+        return Problem(
+            f"{name} says that a target is impossible, at {impossible.mean():.1%} of the scored "
+            "positions",
             fix="it has to allow for everything that sample can draw",
         )
+    return None
 
 
 def _check_edit(task: Task, batch: Batch) -> Iterator[Problem]:
@@ -263,6 +363,16 @@ def _check_edit(task: Task, batch: Batch) -> Iterator[Problem]:
                     fix="change tokens in place; move nothing",
                 )
             )
+        if not problems:
+            problems += _check_ranges(task, edited, f"edit: {name}")
+    again = task.edit(batch, generator("check edit"))
+    if not problems and not all(map(_equal, edit, again)):
+        problems.append(
+            Problem(
+                "edit: equal generators give different edits",
+                fix="draw everything from the generator that edit gets",
+            )
+        )
     if problems:
         yield from problems
         return

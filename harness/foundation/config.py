@@ -221,8 +221,17 @@ def _parse_component(registry, data, path, where, problems):
             )
         )
         return None
-    rest = {key: value for key, value in data.items() if key != "name"}
-    return _parse(registry.get(name), rest, path, where, problems)
+    cls, rest = registry.get(name), {key: value for key, value in data.items() if key != "name"}
+    if not issubclass(cls, Component):
+        problems.append(
+            Problem(
+                f"{cls.__name__} is registered as {_article(registry.kind)}, but is none",
+                where(path),
+                f"derive it from the base class of {registry.kind}s",
+            )
+        )
+        return None
+    return _parse(cls, rest, path, where, problems)
 
 
 def _problem(cls, item, path, where) -> Problem:
@@ -262,9 +271,8 @@ def _hint(cls: type[Config], key: str | int) -> str:
 def _shown(value: object) -> str:
     value = list(value) if isinstance(value, tuple) else value
     text = repr(value)
-    kind = {str: "text", dict: "mapping", list: "list", type(None): "nothing"}.get(
-        type(value), type(value).__name__
-    )
+    names = {str: "text", dict: "mapping", Implied: "mapping", list: "list", type(None): "nothing"}
+    kind = names.get(type(value), type(value).__name__)
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({kind})"
 
 

@@ -66,7 +66,12 @@ def _load_file(path: Path) -> None:
     except Exception as error:
         del sys.modules[name]
         raise HarnessError(
-            f"the plug-in does not import: {type(error).__name__}: {error}",
+            f"the plug-in does not import: {type(error).__name__}: {_first_paragraph(error)}",
             where=str(path),
             fix="run it with python to see the whole traceback",
         ) from error
+
+
+def _first_paragraph(error: Exception) -> str:
+    """Without the links that pydantic adds."""
+    return str(error).partition("\n\n")[0]

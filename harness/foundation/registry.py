@@ -19,9 +19,16 @@ class Registry(Generic[T]):
         self._classes: dict[str, type[T]] = {}
 
     def register(self, name: str):
-        """Class decorator. Raises HarnessError if another class already has the name."""
+        """Class decorator. Raises HarnessError if another class already has the name, and for a
+        class that lacks what its base leaves open."""
 
         def add(cls: type[T]) -> type[T]:
+            missing = sorted(getattr(cls, "__abstractmethods__", ()))
+            if missing:
+                raise HarnessError(
+                    f"the {self.kind} {name!r} lacks {', '.join(missing)}: {_place(cls)}",
+                    fix="define what is missing; the base class says what each should be",
+                )
             other = self._classes.get(name)
             if other is not None and _place(other) != _place(cls):
                 raise HarnessError(

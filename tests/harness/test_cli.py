@@ -127,10 +127,32 @@ def test_show_of_a_task_without_an_exact_solver(orchid):
     assert json.loads(orchid("show", "digits", "--json").stdout)["oracle"] is None
 
 
-@pytest.mark.parametrize("task", ["lra_text", "speech_commands"])
-def test_show_of_a_task_on_files_asks_for_them(orchid, task):
+def test_show_fits_a_narrow_terminal(orchid, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for task in ("fuzzy_recall", "markov_chains", "multi_hop_induction"):
+        assert max(map(len, orchid("show", task).stdout.splitlines())) <= 80
+
+
+def test_show_checks_the_task_of_a_plug_in(orchid, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from tasks.associative_recall import AssociativeRecall\n"
+        "from tasks.base import register\n"
+        "@register('wrong')\n"
+        "class Wrong(AssociativeRecall):\n"
+        "    def oracle(self, batch):\n"
+        "        return batch.inputs\n"
+    )
+    said = orchid("show", "wrong", "--plugin", "own.py", code=2).stderr
+    assert "task wrong: the oracle should be exact, got " in said
+
+
+@pytest.mark.parametrize(
+    "task, holds", [("lra_text", "train.csv and test.csv"), ("speech_commands", "<word>/*.wav")]
+)
+def test_show_of_a_task_on_files_asks_for_them(orchid, task, holds):
     said = orchid("show", task, code=2).stderr
     assert f"{task} reads files of your own" in said and f"show {task} --set folder=PATH" in said
+    assert holds in said
     assert "nowhere" in orchid("show", task, "--set", "folder=nowhere", code=2).stderr
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from typing import Annotated
 
 import numpy as np
@@ -12,7 +13,14 @@ import pytest
 from pydantic import Field
 
 from harness.foundation import yaml
-from harness.foundation.config import Config, NotHashed, identity, parse, to_data
+from harness.foundation.config import (
+    Config,
+    NotHashed,
+    identity,
+    parse,
+    parse_component,
+    to_data,
+)
 from harness.foundation.errors import HarnessError, did_you_mean
 from harness.foundation.plugins import load_plugins
 from harness.foundation.registry import Registry
@@ -177,6 +185,22 @@ def test_registry_names_both_objects_and_suggests():
     with pytest.raises(HarnessError, match="did you mean 'alpha'"):
         registry.get("alpah")
     assert "known: x, y" in did_you_mean("nothing like it", ["y", "x"])
+
+
+def test_a_class_that_lacks_something_is_not_registered():
+    class Lacking(ABC):
+        @abstractmethod
+        def beta(self): ...
+
+    with pytest.raises(HarnessError, match=r"the thing 'alpha' lacks beta: .*Lacking in "):
+        Registry("thing").register("alpha")(Lacking)
+
+
+def test_a_class_that_is_no_component_is_refused():
+    registry: Registry = Registry("thing")
+    registry.register("alpha")(type("Stranger", (), {}))
+    with pytest.raises(HarnessError, match="Stranger is registered as a thing, but is none"):
+        parse_component(registry, "alpha")
 
 
 def test_a_generator_depends_on_its_key_alone():

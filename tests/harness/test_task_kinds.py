@@ -443,6 +443,7 @@ def test_other_lengths_are_tested_with_the_weights_of_the_trained_one():
         ({"task": {"name": "rows"}}, "rows has one length only"),
         ({"task": {"name": "remember"}}, "the decoder was built for 6 positions"),
         ({"task": {"name": "marked_sum", "length": 6}, "train__test_lengths": [0]}, "test_lengths"),
+        ({"train__test_lengths": [12, 9, 12]}, "the length 12 stands twice"),
     ],
 )  # fmt: skip
 def test_lengths_that_cannot_be_tested(changes, message):

@@ -87,7 +87,11 @@ class First(Toy):
 
 def broken(kind: type[Task], **changes) -> Task:
     """A task of this kind with attributes in place of its own."""
-    of_class = {name: ClassVar[object] for name in changes if not callable(changes[name])}
+    of_class = {
+        name: ClassVar[object]
+        for name, change in changes.items()
+        if not callable(change) and not isinstance(change, property)
+    }
     own = {"__module__": __name__, "__annotations__": of_class}
     return type("Broken", (kind,), own | changes)()
 
@@ -164,6 +168,14 @@ SAMPLES = {  # what is done to a sample, what is said of it, and the fix
     "a fact of another type": (
         First, lambda b: b._replace(info={"far": b.inputs > 0}),
         "info['far'] should be (64, 4) int64, got (64, 4) bool", ".astype(np.int64)",
+    ),
+    "no facts at all": (
+        First, lambda b: b._replace(info=None), "info should be arrays by name, got NoneType",
+        "without facts it is empty: {}",
+    ),
+    "a fact without a name": (
+        First, lambda b: b._replace(info={3: b.inputs}),
+        "info should be arrays by name, got the name 3", '{"distance": distance}, say',
     ),
     "a view that cannot be written": (
         First, lambda b: b._replace(inputs=np.broadcast_to(b.inputs[:1], b.inputs.shape)),
@@ -262,18 +274,30 @@ PROMISES = {  # attributes that break a promise, what is said of them, and the f
         First, {"oracle": lambda self, b: b.inputs[:, 0]},
         "oracle should predict (64, 4), got (64,)", "the shape of the targets",
     ),
+    "an oracle that reads the targets": (
+        First, {"oracle": lambda self, b: b.targets},
+        "the oracle should read the inputs alone, and reads the targets", "from batch.inputs",
+    ),
+    "an oracle that reads real targets": (
+        Square, {"oracle": lambda self, b: b.targets},
+        "the oracle should read the inputs alone, and reads the targets", "from batch.inputs",
+    ),
+    "shortcuts without names": (
+        First, {"shortcuts": lambda self, b: [b.inputs]},
+        "shortcuts should be predictions by name, got list", "without any it is empty: {}",
+    ),
     "a shortcut that is a list": (
         First, {"shortcuts": lambda self, b: {"last": [1]}},
         "last should predict (64, 4), got list", "the shape of the targets",
     ),
     "no distribution": (
         Coin, {"distribution": lambda self, b: None, "oracle": lambda self, b: b.inputs},
-        "a stochastic task should have a distribution (64, 4, 2), got nothing",
-        "what the best predictor that reads the inputs says",
+        "distribution should be probabilities (64, 4, 2), got nothing",
+        "what the best predictor (or a simpler one) that reads the inputs says",
     ),
     "a distribution of another shape": (
         Coin, {"distribution": lambda self, b: b.inputs / 4, "oracle": lambda self, b: b.inputs},
-        "a stochastic task should have a distribution (64, 4, 2), got (64, 4)", "best predictor",
+        "distribution should be probabilities (64, 4, 2), got (64, 4)", "best predictor",
     ),
     "probabilities that do not sum to 1": (
         Coin, {"distribution": lambda self, b: Coin.distribution(self, b) / 2},
@@ -291,6 +315,10 @@ PROMISES = {  # attributes that break a promise, what is said of them, and the f
     "a target that is impossible": (
         Coin, {"distribution": lambda self, b: np.stack([b.inputs >= 0, b.inputs < 0], 2) * 1.0},
         "distribution says that a target is impossible, at ", "everything that sample can draw",
+    ),
+    "a simpler predictor that thinks a target impossible": (
+        Coin, {"simple_distributions": lambda self, b: {"heads": np.eye(2)[b.inputs * 0]}},
+        "heads says that a target is impossible, at ", "everything that sample can draw",
     ),
     "drawn numbers": (
         Square, {"stochastic": True}, "drawn targets should be classes, got real_targets",
@@ -320,6 +348,17 @@ PROMISES = {  # attributes that break a promise, what is said of them, and the f
         First, {"edit": lambda self, b, rng: Edit(*[_next_first(b)] * 2)},
         "edit: only a distractor changed, and yet a target did", "where all matters, nothing",
     ),
+    "an edit with unknown tokens": (
+        First, {"edit": lambda self, b, rng: Edit(_next_first(b), _at(b, 2, 8))},
+        "edit: distractor inputs should be in 0 .. 7, got 0 .. 8", "mend num_tokens",
+    ),
+    "an edit with a generator of its own": (
+        First,
+        {"edit": lambda self, b, rng: Edit(
+            _next_first(b), _at(b, 2, np.random.default_rng().integers(8, size=len(b.inputs)))
+        )},
+        "edit: equal generators give different edits", "the generator that edit gets",
+    ),
     "an edit that breaks the rule": (
         First, {"edit": lambda self, b, rng: Edit(_next_first(b)._replace(inputs=b.inputs), b)},
         "edit: the oracle disagrees with the targets of evidence, in 100.0% of them",
@@ -330,15 +369,39 @@ PROMISES = {  # attributes that break a promise, what is said of them, and the f
         {"sample": lambda self, rng, n: First.sample(self, np.random.default_rng(), n)},
         "equal generators give different examples", "the generator that sample gets",
     ),
+    "a generator that is not used": (
+        First,
+        {"sample": lambda self, rng, n: First.sample(self, np.random.default_rng(0), n)},
+        "different generators give equal examples", "the generator that sample gets",
+    ),
+    "always 64 examples": (
+        First, {"sample": lambda self, rng, n: First.sample(self, rng, 64)},
+        "one example: inputs should be (1, 4) int64, got (64, 4) int64", "n examples",
+    ),
+    "a size that is no number": (
+        First, {"num_tokens": 8.0}, "num_tokens should be a whole number from 0 on, got 8.0",
+        "see tasks.base.Task",
+    ),
+    "a size that raises": (
+        First, {"max_scored": property(lambda self: 1 // 0)},
+        "max_scored raises ZeroDivisionError: integer division or modulo by zero (line ",
+        "mend this property",
+    ),
     "what raises": (
         First, {"oracle": lambda self, b: 1 // 0},
-        "it raises ZeroDivisionError: integer division or modulo by zero", "see the traceback",
+        "it raises ZeroDivisionError: integer division or modulo by zero (line ",
+        "see the traceback",
     ),
     "an oracle that writes into the batch": (
         First, {"oracle": lambda self, b: b.inputs.sort()},
         "it raises ValueError: ", "write into copies of a batch alone",
     ),
 }  # fmt: skip
+
+
+def _at(batch: Batch, position: int, tokens) -> Batch:
+    """Other inputs at one position."""
+    return batch._replace(inputs=set_at(batch.inputs, (slice(None), position), tokens))
 
 
 def _next_first(batch: Batch) -> Batch:
