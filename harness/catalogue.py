@@ -73,7 +73,7 @@ class ShownTask(NamedTuple):
         answers = writing.answer_lines(self.shown)
         whole = ", ".join(writing.bidirectional_forms(task)) or "none"
         lines = [
-            f"{task.name}: {task.summary}",
+            *_folded(f"{task.name}: ", task.summary, hanging=4),
             *_folded("source: ", task.source),
             f"loss modes: {', '.join(task.forms)}; for bidirectional mixers: {whole}",
             *_folded("scored: ", task.scoring),

@@ -84,7 +84,7 @@ def show(task: str, overrides: tuple[str, ...], plugins: tuple[str, ...], seed: 
 @SET
 @PLUGIN
 def validate(name: str, scale: str, overrides: tuple[str, ...], plugins: tuple[str, ...]) -> None:
-    """Checks an ablation, its tasks and the mixers of plug-ins, without training."""
+    """Checks an ablation and its components. Trains nothing."""
     import ablations
     from ablations.show import match_data, render_match
     from harness.cost import cost
@@ -211,9 +211,10 @@ def report(name, scale, out, csv_file, html_file, svg_file) -> None:
 @PLUGIN
 @JSON
 def rerun_(run_id, where, scale, weights, device, plugins, as_json) -> None:
-    """Trains one recorded run again, alone, and compares: bit for bit the same on a CPU.
+    """Trains one recorded run again and compares.
 
-    RUN is the beginning of a run's id, as the report lists it. The ledger stays as it is.
+    On a CPU its numbers are bit for bit the same. RUN is the beginning of a run's id, as the report
+    lists it. The ledger stays as it is.
     """
     from ablations.rerun import find, rerun
 
@@ -242,7 +243,7 @@ def rerun_(run_id, where, scale, weights, device, plugins, as_json) -> None:
 
 @main.command()
 def doctor() -> None:
-    """Checks the installation and the machine, and says how to mend them."""
+    """Checks installation and machine. Says how to mend them."""
     from harness.doctor import examine
 
     findings = examine()

@@ -25,7 +25,7 @@ WHITE = 255
 PADDING = 1  # pixels at every side of an image that curves keep clear of
 TRIALS = 5  # to grow one distractor
 CHUNK = 2048  # pairs of curves grown at once
-MAX_PAIRS = 10 * CHUNK, 10 * CHUNK  # tried at most: in all, and more for each example
+MAX_PAIRS = 64 * CHUNK  # tried at most, and as many more for each example that was found
 FIT_EXAMPLES, NEIGHBOURS = 1000, 50  # behind the shortcuts
 
 
@@ -149,6 +149,18 @@ class Pathfinder(Task):
             raise ValueError(
                 f"size must be > 4 x seed_distance: {self.size} <= 4 x {seed_distance}"
             )
+        length, pixels = self._set("paddle_length"), self.size**2
+        for what, num in (
+            ("2 x contour_length", 2 * self.contour_length),
+            (
+                "num_distractors x distractor_length",
+                self.most_distractors * self.paddles_of_distractor,
+            ),
+        ):
+            if num * length > pixels:
+                raise ValueError(
+                    f"{what} x paddle_length must be <= size^2: {num:,} x {length} > {pixels:,}"
+                )
         if self.size <= 2 * self._reach:
             raise ValueError(
                 "paddle_length, paddle_thickness and margin are too large for the image: "
@@ -263,7 +275,7 @@ class Pathfinder(Task):
         table, found, masks, done, tried = self._table, [], [], 0, 0
         empty = self._empty()
         while done < n:
-            if tried > MAX_PAIRS[0] + MAX_PAIRS[1] * n:
+            if tried >= MAX_PAIRS * (1 + done):
                 raise HarnessError(
                     f"pathfinder: only {done} of {tried:,} pairs of curves with "
                     f"{self.contour_length} paddles found room in {self.size} x {self.size} pixels",

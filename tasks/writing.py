@@ -90,6 +90,11 @@ def answer_lines(shown: Shown, most: int = MAX_ANSWERS) -> list[str]:
     return [*lines, f"... and {rest} more"] if rest else lines
 
 
+def oracle_first(errors: dict[str, float]) -> list[tuple[str, float]]:
+    """Errors by predictor, as accuracies are listed."""
+    return sorted(errors.items(), key=lambda item: item[0] != "oracle")
+
+
 def public(facts: dict[str, Any]) -> dict[str, Any]:
     """Without those that are the task's own business."""
     return {name: value for name, value in facts.items() if not name.startswith("_")}
