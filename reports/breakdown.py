@@ -13,6 +13,7 @@ from reports.table import NOTHING, estimate_text, plain, quantity_text
 Sliced = list[dict[str, list[Slice]]]  # of each finished run of an arm, by fact
 
 MOST_PARTS = 5  # of a fact's values on the page; more values are gathered
+MOST_ROWS = 40  # in a terminal, unless the first fact alone has more
 VARIES, VARIES_TIMES = 0.05, 1.5  # accuracy, and squared error, that make a fact worth a line
 
 NOTE = (
@@ -24,6 +25,9 @@ BRIEF_NOTE = (
     "Left out are facts along which no arm varies by more than "
     f"{VARIES} (squared error: by {VARIES_TIMES} times); the page has them."
 )
+
+
+MORE_NOTE = " There too, for want of room: by {facts}."
 
 
 class ByFact(NamedTuple):
@@ -82,12 +86,17 @@ def section(records: Records) -> Section | None:
 def brief(records: Records) -> Section | None:
     """The facts that matter, at three places each, for a terminal."""
     rows: dict[bool, list[tuple[str, ...]]] = {False: [], True: []}
-    for found in by_fact(records):
+    without_room = []
+    for found in (each for each in by_fact(records) if each.varies):
+        num = len(rows[False]) + len(rows[True])
+        if num and num + len(found.rows) > MOST_ROWS:
+            without_room.append(plain(found.fact))
+            continue
         count = len(found.parts)
         places = [0, None, 1] if count == 2 else [0, count // 2, count - 1]
         shown = [NOTHING if at is None else _part_text(found.parts[at]) for at in places]
         name = f"{plain(found.fact)} {', '.join(text for text in shown if text != NOTHING)}"
-        for arm, estimates in found.rows if found.varies else ():
+        for arm, estimates in found.rows:
             cells = (NOTHING if at is None else found.text(estimates[at]) for at in places)
             rows[found.is_error].append((name, arm, *cells))
     grids = [
@@ -95,7 +104,8 @@ def brief(records: Records) -> Section | None:
         for is_error, some in rows.items()
         if some
     ]
-    return Section("Breakdown", BRIEF_NOTE, grids) if grids else None
+    more = MORE_NOTE.format(facts=", ".join(without_room)) if without_room else ""
+    return Section("Breakdown", BRIEF_NOTE + more, grids) if grids else None
 
 
 def _by_arm(records: Records) -> dict[str, Sliced]:

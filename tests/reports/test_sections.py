@@ -287,6 +287,19 @@ def test_a_frequent_value_does_not_swallow_rare_ones(counts, parts):
     assert breakdown._parts(dict(enumerate(counts))) == parts
 
 
+def test_a_terminal_has_room_for_some_lines_of_facts_alone(measure, maker):
+    def slices(seed):
+        return [*_by_distance(seed), ("words", 1, 0.5, 9, 1.0), ("words", 2, 0.9, 9, 1.0)]
+
+    for index in range(breakdown.MOST_ROWS // 2 + 1):
+        measure(f"arm {index}", accuracy=[0.9, 0.88], slices=slices)
+    found = records.read(maker.done())
+    (grid,) = breakdown.brief(found).grids
+    assert len(grid.rows) == breakdown.MOST_ROWS // 2 + 1
+    assert breakdown.brief(found).note.endswith("for want of room: by words.")
+    assert len(breakdown.section(found).grids) == 3
+
+
 def test_the_page_has_all_facts_and_the_terminal_those_that_matter(measure, maker):
     measure(accuracy=[0.9, 0.88], slices=_by_distance)
     measure("no targets near", accuracy=[0.9, 0.88], slices=lambda seed: _by_distance(seed)[10:])

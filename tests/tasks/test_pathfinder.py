@@ -343,6 +343,15 @@ def test_curves_that_find_no_room_are_reported_not_waited_for():
     "changes, message",
     [
         ({"seed_distance": 8}, "size must be > 4 x seed_distance: 32 <= 4 x 8"),
+        (
+            {"contour_length": 300},
+            "2 x contour_length x paddle_length must be <= size^2: 600 x 2 > 1,024",
+        ),
+        (
+            {"num_distractors": 500},
+            "num_distractors x distractor_length x paddle_length must be <= size^2: "
+            "2,000 x 2 > 1,024",
+        ),
         ({"paddle_length": 11}, "too large for the image: 2 x 16 pixels >= size 32"),
         ({"contour_length": 1}, "contour_length: should be greater than or equal to 2, got 1"),
         ({"size": 48}, "size: "),
