@@ -36,7 +36,9 @@ class Dyck(Task):
     is of a uniform type. The input is the first `length` brackets. The target at a position is
     the set of brackets that may follow, as one class: only opening ones, of any type (depth 0);
     the closing bracket of the innermost open one's type, or opening ones; that closing bracket
-    alone (depth max_depth). That the input ends says nothing about what may follow.
+    alone (depth max_depth). That the input ends says nothing about what may follow. Where every
+    position is scored the brackets further on tell much of it, so that mixers that see the whole
+    sequence may be asked at the end alone.
 
     Tokens: types 0 .. num_types - 1 opening, then the same closing. Outputs: 0 opening ones
     only, then for each type its closing bracket or opening ones, then for each type its closing
@@ -99,6 +101,10 @@ class Dyck(Task):
     @property
     def max_scored(self) -> int:
         return self.length if self.every else 1
+
+    @property
+    def answers_in_inputs(self) -> bool:
+        return self.every  # what closes a bracket further on tells its type
 
     @property
     def chance(self) -> float:

@@ -199,6 +199,9 @@ def test_answers_with_their_facts():
         ("induction_heads", {}, ["answers", "masked"]),
         ("associative_recall", {"num_queries": 2}, ["masked"]),
         ("listops", {}, ["answers"]),
+        ("dyck", {}, []),
+        ("dyck", {"length": 9, "every": False}, ["answers"]),
+        ("markov_chains", {"scored": "last"}, ["answers", "masked"]),
         ("markov_chains", {}, []),
     ],
 )
