@@ -86,8 +86,11 @@ def load(name: str) -> Protocol:
 
 
 def _filled(own: Any, fields: Mapping[str, Any]) -> Any:
-    """What the ablation sets, and the protocol's fields that it leaves open. A component that the
-    ablation sets single fields of, or names as the protocol does, is the protocol's with these."""
+    """What the ablation sets (own), completed with the protocol's fields that it leaves open.
+
+    A component is completed likewise if the ablation names the same one, or sets single fields of
+    it without a name; another component replaces the protocol's as a whole.
+    """
     if not isinstance(own, Mapping):
         return own
     out = {**fields, **own}

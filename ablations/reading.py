@@ -62,12 +62,16 @@ class Setting(NamedTuple):
         return dotted.related(self.path, path)
 
 
+Layers = list[list[Setting]]  # later ones prevail
+Factors = Mapping[str, Mapping[str, list[Setting]]]  # factor -> level label -> what it sets
+
+
 class Draft(NamedTuple):
-    """An arm before it is matched. base, own: the settings it is made of; later layers prevail."""
+    """An arm before it is matched. base, own: the settings it is made of, base below own."""
 
     arm: Arm
-    base: list[list[Setting]]
-    own: list[list[Setting]]
+    base: Layers
+    own: Layers
 
 
 def library() -> dict[str, FilePath]:
@@ -226,7 +230,7 @@ class _Reader:
             self.problems += error.problems
             return Seeds()
 
-    def _base(self) -> list[list[Setting]]:
+    def _base(self) -> Layers:
         """The settings of base, of the scale on base, and of `--set`: later layers prevail."""
         base = self._mapping(self.top.get("base"), ("base",), "base")
         self._unknown({key.split(".")[0]: None for key in base}, ROOTS, ("base",))
@@ -254,7 +258,7 @@ class _Reader:
                 self._problem(("protocol",), problem.message, problem.fix)
             return None
 
-    def _score(self, factors: Mapping[str, Mapping]) -> Score | None:
+    def _score(self, factors: Factors) -> Score | None:
         given = self.top.get("score")
         if given is None:
             return None
@@ -281,8 +285,7 @@ class _Reader:
                     "add a level, or move the value to base",
                 )
             out[factor] = read
-            for override in self.overrides:
-                path = dotted.path(override.partition("=")[0].strip())
+            for override, path in self._overridden:
                 settings = itertools.chain(*read.values())
                 if any(dotted.related(path, setting.path) for setting in settings):
                     self.problems.append(
@@ -328,7 +331,7 @@ class _Reader:
             return None
         return [Setting(dotted.path(factor), level, origin)]
 
-    def _nuisances(self, base, factors) -> list[dict[str, Any]]:
+    def _nuisances(self, base: Layers, factors: Factors) -> list[dict[str, Any]]:
         given = self.top.get("nuisance")
         if given is None and self.protocol is not None:
             given = {
@@ -346,8 +349,7 @@ class _Reader:
                 return []
             if any(a == b for a, b in itertools.combinations(values, 2)):
                 self._problem(place, "two values are the same", "remove one of them")
-            for override in self.overrides:
-                path = dotted.path(override.partition("=")[0].strip())
+            for override, path in self._overridden:
                 if dotted.related(path, dotted.path(key)):
                     self.problems.append(
                         Problem(
@@ -363,7 +365,9 @@ class _Reader:
 
     # -- expansion ------------------------------------------------------------------------------
 
-    def _drafts(self, base, factors, nuisances) -> list[Draft]:
+    def _drafts(
+        self, base: Layers, factors: Factors, nuisances: list[dict[str, Any]]
+    ) -> list[Draft]:
         excluded = self._exclusions(factors)
         combinations = []
         for labels in itertools.product(*factors.values()) if factors else []:
@@ -487,7 +491,7 @@ class _Reader:
         arm, path = draft.arm, dotted.path(match.by)
         tuned = self._tuned(nuisances[0]) if nuisances else []
 
-        def layers(value: int | float) -> list[list[Setting]]:
+        def layers(value: int | float) -> Layers:
             return [*draft.base, *draft.own, [Setting(path, value, ("match", "by"))]]
 
         def measure(value: int | float) -> float | None:
@@ -515,7 +519,9 @@ class _Reader:
     def _tuned(self, nuisance: Mapping[str, Any]) -> list[Setting]:
         return [_setting(key, value, ("nuisance", key)) for key, value in nuisance.items()]
 
-    def _arm(self, label, levels, layers, nuisances) -> Arm | None:
+    def _arm(
+        self, label: str, levels: dict[str, str], layers: Layers, nuisances: list[dict[str, Any]]
+    ) -> Arm | None:
         settings = [self._tuned(nuisance) for nuisance in nuisances or [{}]]
         try:
             specs = [self._spec([*layers, tuned]) for tuned in settings]
@@ -531,7 +537,7 @@ class _Reader:
             dotted.remove(hashed, setting.path)
         return Arm(label, levels, specs[0], short_hash(hashed))
 
-    def _spec(self, layers: list[list[Setting]]) -> RunSpec:
+    def _spec(self, layers: Layers) -> RunSpec:
         """Later layers prevail; within one, a subtree is set before its fields."""
         data: dict[str, Any] = {}
         origins: dict[Path, Path] = {}
@@ -559,7 +565,7 @@ class _Reader:
 
         return parse(RunSpec, self.protocol.under(data), where=where_under)
 
-    def _variants(self, factors) -> Iterator[tuple[str, dict, list[Setting]]]:
+    def _variants(self, factors: Factors) -> Iterator[tuple[str, dict, Layers]]:
         variants = self._mapping(self.top.get("variants") or {}, ("variants",), "variants")
         for label, body in variants.items():
             place = ("variants", label)
@@ -585,7 +591,7 @@ class _Reader:
                 crossed = f"{label}, {_arm_label(levels)}" if levels else label
                 yield crossed, {"variant": label, **levels}, [settings, own]
 
-    def _exclusions(self, factors) -> list[dict[str, str]]:
+    def _exclusions(self, factors: Factors) -> list[dict[str, str]]:
         rules = self.top.get("exclude") or []
         if not isinstance(rules, list):
             self._problem(("exclude",), "expected a list of mappings {factor: level}")
@@ -609,6 +615,12 @@ class _Reader:
         return out
 
     # -- small things ---------------------------------------------------------------------------
+
+    @property
+    def _overridden(self) -> list[tuple[str, Path]]:
+        """Each `--set`, and the field that it sets."""
+        keys = [override.partition("=")[0].strip() for override in self.overrides]
+        return list(zip(self.overrides, map(dotted.path, keys), strict=True))
 
     def _where(self, path: Path) -> str:
         """Place of a path in the document, through the scale that replaced it."""
@@ -658,11 +670,11 @@ def _setting(key: str, value: Any, origin: Path) -> Setting:
     return Setting(dotted.path(key), value, origin)
 
 
-def _is_set(path: Path, base: list[list[Setting]], factors: Mapping[str, Mapping]) -> bool:
+def _is_set(path: Path, base: Layers, factors: Factors) -> bool:
     """Whether base, or a level of a factor, gives the field at the path a value."""
     found = False
     for setting in itertools.chain(*base):
-        if dotted.related(setting.path, path):  # what replaces a subtree without it takes it away
+        if dotted.related(setting.path, path):  # a subtree without the field removes it again
             found = setting.sets(path)
     levels = itertools.chain(*(levels.values() for levels in factors.values()))
     return found or any(setting.sets(path) for setting in itertools.chain(*levels))

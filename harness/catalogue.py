@@ -12,6 +12,7 @@ from harness.foundation import yaml
 from harness.foundation.config import Component, parse_component, to_data
 from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
+from tasks import writing
 from tasks.base import GROUPS, OTHER, TASKS, Task
 from tasks.check import check_task
 from tasks.show import BEST, Shown, show
@@ -66,8 +67,6 @@ class ShownTask(NamedTuple):
         return {"task": to_data(self.task), "source": self.task.source, **shown}
 
     def render(self) -> str:
-        from tasks import writing
-
         task = self.task
         heading, example = writing.example_lines(task, self.shown, _width() - 2)
         answers = writing.answer_lines(self.shown)
@@ -89,8 +88,6 @@ class ShownTask(NamedTuple):
 
     def _parameters(self) -> list[str]:
         """Each with its value and what it means."""
-        from tasks import writing
-
         docs = {each.name: each.doc for each in writing.parameters(type(self.task))}
         values = {
             name: writing.value_text(value)
@@ -112,8 +109,6 @@ class ShownTask(NamedTuple):
 
     def _numbers(self) -> list[str]:
         """What it takes to beat a guess."""
-        from tasks import writing
-
         task, shown = self.task, self.shown
         oracle = BEST if task.stochastic else "oracle"
         known = "none is known" if shown.oracle is None else writing.share_text(shown.oracle)
@@ -178,8 +173,8 @@ def _with_folder(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _folded(head: str, text: str, *, hanging: int | None = None) -> list[str]:
-    """The text behind its head, further lines indented as far or by so much; nothing without
-    either."""
+    """The text after its head, wrapped; further lines are indented by the width of the head, or
+    by `hanging`. Without a text: the head alone if it is indented, else no line."""
     if not text:
         return [head.rstrip()] if head.startswith(" ") else []
     below = " " * (len(head) if hanging is None else hanging)
@@ -196,9 +191,7 @@ def _widest(texts: Iterable[str]) -> int:
 
 
 def _tasks() -> Section:
-    import tasks
-
-    kinds = {name: tasks.TASKS.get(name) for name in tasks.names()}
+    kinds = {name: TASKS.get(name) for name in TASKS}
     return {name: {"group": k.group, "summary": k.summary} for name, k in kinds.items()}
 
 

@@ -25,9 +25,7 @@ BRIEF_NOTE = (
     "Left out are facts along which no arm varies by more than "
     f"{VARIES} (squared error: by {VARIES_TIMES} times); the page has them."
 )
-
-
-MORE_NOTE = " There too, for want of room: by {facts}."
+MORE_NOTE = " Left to the page for lack of room: by {facts}."
 
 
 class ByFact(NamedTuple):

@@ -53,8 +53,17 @@ def section(records: Records) -> Section | None:
     return Section("Test length", NOTE, grids) if grids else None
 
 
-def places(arm: Arm, metrics: Iterable[str]) -> list[tuple[str, int, bool, str]]:
-    """Word, length, whether it is the trained one, and how the metrics of that length end."""
+class Place(NamedTuple):
+    """A tested length. word: what the task calls it. suffix: how the metrics at it end."""
+
+    word: str
+    length: int
+    is_trained: bool
+    suffix: str
+
+
+def places(arm: Arm, metrics: Iterable[str]) -> list[Place]:
+    """The lengths at which these metrics of an arm were measured, the trained one among them."""
     task, endings = arm.spec.get("task", {}), {}
     for metric in metrics:
         match = re.fullmatch(r"accuracy, (\w+) (\d+)", metric)
@@ -62,7 +71,7 @@ def places(arm: Arm, metrics: Iterable[str]) -> list[tuple[str, int, bool, str]]
             endings[match[1], int(match[2])] = f", {match[1]} {match[2]}"
     for word in {word for word, _ in endings}:
         endings.setdefault((word, task[word]), "")  # the trained length: the test itself
-    return [(word, at, at == task[word], endings[word, at]) for word, at in sorted(endings)]
+    return [Place(word, at, at == task[word], endings[word, at]) for word, at in sorted(endings)]
 
 
 def _at_lengths(arm: Arm, records: Records) -> list[AtLength]:

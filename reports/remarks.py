@@ -20,8 +20,8 @@ METHOD = (
     "Accuracy is on the test set, averaged over finished runs. Brackets are 95 % intervals: "
     "Student's for a mean, Welch's for a difference, each for one comparison and not corrected "
     "for their number; the best arm was picked after looking, which flatters it. Steps are the "
-    "median to the first of the evaluations that count as solved; a run that never got there "
-    "counts as later than its budget, and so does a diverged one."
+    "median, over runs, of the step at which a run first counts as solved; a run that never does, "
+    "or diverges, counts as later than its budget."
 )
 
 
@@ -207,7 +207,10 @@ def _yardsticks(records: Records, table: Table) -> Iterator[Remark]:
     unclear = [
         f"{_quoted(row.arm)} ({row.floor_name} {row.floor:.3f})"
         for row in rows
-        if row not in low and row.floor is not None and _reaches(row.accuracy_low, row.floor)
+        if row not in low
+        and row.floor is not None
+        and row.accuracy_low is not None
+        and row.accuracy_low <= row.floor
     ]
     if unclear:
         yield Remark(
@@ -358,10 +361,6 @@ def _certainty(table: Table) -> Iterator[Remark]:
             "because these seeds agree, not because the mean is known exactly.",
             is_warning=False,
         )
-
-
-def _reaches(low: float | None, floor: float) -> bool:
-    return low is not None and low <= floor
 
 
 # -- small things ---------------------------------------------------------------------------------

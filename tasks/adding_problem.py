@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from tasks.base import Batch, Edit, Task, register
+from tasks.base import Batch, Edit, Task, circular_distance, facts_at, register
 
 TOLERANCE = 0.04
 
@@ -76,12 +76,10 @@ class AddingProblem(Task):
         distance = self.length - 1 - marked[:, 0]
         values = {
             "distance": distance,
-            "circular_distance": np.minimum(distance, self.length - distance),
+            "circular_distance": circular_distance(distance, self.length),
             "gap": marked[:, 1] - marked[:, 0],
         }
-        facts = {name: np.full((n, self.length), -1) for name in values}
-        for name, value in values.items():
-            facts[name][:, -1] = value
+        facts = facts_at(-1, values, (n, self.length))
         return Batch(inputs, self._at_end(_sums(inputs)), facts)
 
     def oracle(self, batch: Batch) -> np.ndarray:

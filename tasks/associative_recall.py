@@ -22,13 +22,14 @@ from tasks.base import (
     Edit,
     Task,
     change,
+    circular_distance,
     count_tokens,
     few_inputs,
     last_occurrence,
     pick,
     register,
 )
-from tasks.distinct import distinct
+from tasks.distinct import distinct, one_of
 from tasks.history import arrays
 
 NOOP = 0  # "."; the prefix "=>" is the last token but for noise
@@ -43,7 +44,8 @@ class AssociativeRecall(Task):
     rest values. A key is a key token, or a sequence of `key_length` of them. The body holds
     `length // 2` pairs (fewer with longer keys or a filler); each key is uniform over all keys,
     with replacement; each example binds each key to a uniform value, with replacement. Then come
-    "=>" and a key that is uniform over the distinct keys present. Input: length + 2 tokens.
+    "=>" and a key that is uniform over the distinct keys present. Input: length + 2
+    tokens, with one query and keys of one token.
 
     Tokens: 0 is ".", then key tokens, then values; vocab_size - 1 is "=>"; then noise tokens.
     Chance: 1 / values. Guessing the most frequent value does far better: see `shortcuts`.
@@ -67,18 +69,19 @@ class AssociativeRecall(Task):
     distinct_keys: bool = False
     """Each key at most once, so that the distance to the evidence grows with the length."""
     num_queries: Count = 1
-    """Queries "=> k", each answered in the input before the next. They go through the distinct
-    keys present in random order, and round again where there are fewer keys than queries."""
+    """Queries "=> k", each answered in the input before the next. They ask for the keys of the
+    body in random order, and start over when all of them have been asked."""
     filler: Annotated[int, Field(ge=0)] = 0
     """"." tokens before each pair; a body holds length // (key_length + 1 + filler) pairs."""
     noise_tokens: Annotated[int, Field(ge=0)] = 0
-    """Tokens of which a uniform one, no key and no value, stands wherever the filler has ".";
-    they come on top of vocab_size."""
+    """Noise tokens, in addition to vocab_size; they are neither keys nor values. If there are any,
+    a random one stands in place of each "." of the filler."""
     key_length: Annotated[int, Field(ge=1, le=16)] = 1
-    """Key tokens of a key: all their sequences are keys, and only the whole one has a value."""
+    """Tokens of a key. Every sequence of so many key tokens is a key; a value belongs to the whole
+    sequence, not to its parts."""
     in_weights_bias: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Probability, for each key of each example, that its value is that of one map that is the
-    same in all examples and seeds, so that weights can compete with the context."""
+    """Probability that a key of an example has its value from a fixed map, which is the same in
+    all examples and seeds, so that the weights can compete with the context."""
 
     summary: ClassVar[str] = "recall the value that a key had earlier in the sequence"
     source: ClassVar[str] = "H3, arXiv:2212.14052, section 3.1; rule of safari's code"
@@ -218,7 +221,7 @@ class AssociativeRecall(Task):
         asked = np.zeros((n, size), dtype=bool)
         np.put_along_axis(asked, queries, True, axis=1)
         free = (bound > 0) & ~asked
-        chosen = np.where(free, rng.random((n, size)), -1.0).argmax(axis=1)
+        chosen = one_of(rng, free)
         distract = free & (np.arange(size) == chosen[:, None])
         evidence, distractor = (
             self._rebound(batch, keys, np.take_along_axis(np.where(new, other, bound), slots, 1))
@@ -336,7 +339,7 @@ class AssociativeRecall(Task):
             occurrences[:, i] = np.count_nonzero(same, axis=1)
         facts = {
             "distance": distance,
-            "circular_distance": np.minimum(distance, self.input_length - distance),
+            "circular_distance": circular_distance(distance, self.input_length),
             "occurrences": occurrences,
         }
         if self.in_weights_bias:

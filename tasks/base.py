@@ -12,6 +12,7 @@ may be given rather than drawn (`tasks.dataset`).
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -68,6 +69,11 @@ class Batch(NamedTuple):
     def scored(self) -> np.ndarray:
         """(n, L) bool: where a target is scored."""
         return is_scored(self.targets)
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """Inputs, targets and the facts in the order of their names."""
+        return [self.inputs, self.targets, *(self.info[name] for name in sorted(self.info))]
 
 
 def is_scored(targets: np.ndarray) -> np.ndarray:
@@ -158,7 +164,7 @@ class Task(Component):
     @abstractmethod
     def chance(self) -> float:
         """Accuracy of a uniform guess among the tokens that can be an answer, in [0, 1]; for
-        real targets that of the best constant."""
+        real targets the accuracy of the best constant."""
 
     @property
     def tolerance(self) -> float:
@@ -263,7 +269,7 @@ def count_tokens(tokens: np.ndarray, num_tokens: int) -> np.ndarray:
 
 
 def last_occurrence(tokens: np.ndarray, position: int) -> np.ndarray:
-    """(n,) where the token that stands at this position of tokens (n, L) stood last before it.
+    """(n,) the last position before this one that holds the same token, in tokens (n, L).
 
     The token must occur earlier; a row in which it does not gets position - 1.
     """
@@ -277,9 +283,25 @@ def pick(tokens: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def change(tokens: np.ndarray, first: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Each token of first .. first + count - 1 becomes, uniformly, another one of them."""
+    """Other tokens in place of these: all are in first .. first + count - 1, and each becomes one
+    of the others there, all equally likely."""
     step = rng.integers(1, count, size=tokens.shape)
     return first + (tokens - first + step) % count
+
+
+def circular_distance(distance: np.ndarray, length: int) -> np.ndarray:
+    """The shorter way between two positions when an input of this length is closed to a ring."""
+    return np.minimum(distance, length - distance)
+
+
+def facts_at(
+    columns: int | slice, values: Mapping[str, np.ndarray | int], shape: tuple[int, int]
+) -> dict[str, np.ndarray]:
+    """Facts of this shape (n, L): the values in these columns, -1 in all others."""
+    facts = {name: np.full(shape, -1) for name in values}
+    for name, value in values.items():
+        facts[name][:, columns] = value
+    return facts
 
 
 def few_inputs(count: int) -> str:
@@ -293,11 +315,11 @@ def with_loss(task: Task, batch: Batch, form: Form) -> tuple[np.ndarray, np.ndar
     """Inputs and targets as training sees them under a loss mode (see `train.loss`).
 
     answers: the batch as it is.
-    all: every next token is a target but what fills up the input; the scored answers stay where
-        they are.
-    masked: each scored token is put into the sequence, hidden there behind an extra token
-        (number `task.num_tokens`) and predicted in place; the sequence is one longer,
-        where it ends without an answer by a pad (or hidden) token.
+    all: the target of every position is the token that follows it, unless that is padding; the
+        scored answers stay where they are.
+    masked: every answer is written into the sequence at its own position, but hidden by an extra
+        token (number `task.num_tokens`), and predicted there. The sequence gets one position
+        more; if no answer belongs there, it holds a pad, or the extra token without a target.
     """
     if form == "answers":
         return batch.inputs, batch.targets

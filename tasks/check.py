@@ -63,7 +63,7 @@ def _check(task: Task, num_examples: int) -> None:
     batch = task.sample(generator("check"), num_examples)
     problems = [*_check_words(task), *_check_shapes(task, batch, num_examples)]
     if not problems:  # each check reads what the ones before have made sure of
-        for array in _arrays(batch):
+        for array in batch.arrays:
             array.flags.writeable = False  # as in a stream
         problems = list(_check_values(task, batch))
     if not problems:
@@ -397,12 +397,8 @@ def _check_edit(task: Task, batch: Batch) -> Iterator[Problem]:
             )
 
 
-def _arrays(batch: Batch) -> list[np.ndarray]:
-    return [batch.inputs, batch.targets, *(batch.info[name] for name in sorted(batch.info))]
-
-
 def _equal(one: Batch, other: Batch) -> bool:
     return one.info.keys() == other.info.keys() and all(
         np.array_equal(a, b, equal_nan=a.dtype == np.float32)
-        for a, b in zip(_arrays(one), _arrays(other), strict=True)
+        for a, b in zip(one.arrays, other.arrays, strict=True)
     )

@@ -12,8 +12,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from tasks.base import IGNORE, Batch, Edit, few_inputs, register
-from tasks.distinct import distinct, reordered
+from tasks.base import IGNORE, Batch, Edit, circular_distance, few_inputs, register
+from tasks.distinct import distinct, reordered, rotated
 from tasks.history import arrays
 from tasks.mqar import MultiQuery, in_order, look_up, ways
 
@@ -123,7 +123,7 @@ class CompositionalMqar(MultiQuery):
         inputs[:, 0:end:3], inputs[:, 1:end:3], inputs[:, 2:end:3] = first, second, values
         inputs[row, queries], inputs[row, queries + 1] = first, second
         back = queries + 1 - (3 * np.arange(pairs) + 2)
-        around = np.minimum(back, self.length - back)
+        around = circular_distance(back, self.length)
         for out, unscored, found in (
             (targets, IGNORE, values),
             (distance, -1, back),
@@ -161,21 +161,17 @@ class CompositionalMqar(MultiQuery):
     def edit(self, batch: Batch, rng: np.random.Generator) -> Edit:
         end, n, pairs = self.context_tokens, len(batch.inputs), self.num_pairs
         evidence, distractor = batch.inputs.copy(), batch.inputs.copy()
-        step = rng.integers(1, pairs, size=(n, 1))
-        moved = (np.arange(pairs) + step) % pairs
+        moved = rotated(rng, n, pairs)
         evidence[:, 2:end:3] = np.take_along_axis(batch.inputs[:, 2:end:3], moved, axis=1)
         order = reordered(rng, n, pairs)
         for part in range(3):
             cells = batch.inputs[:, part:end:3]
             distractor[:, part:end:3] = np.take_along_axis(cells, order, axis=1)
         said = np.where(batch.scored, self._answers(evidence), IGNORE)
-        scored, before = batch.scored, batch.info["pair"]
-        now = np.take_along_axis(np.argsort(order, axis=1), np.maximum(before, 0), axis=1)
-        pair = np.where(scored, now, -1)
-        distance = np.where(scored, batch.info["distance"] + 3 * (before - pair), -1)
-        circular = np.where(scored, np.minimum(distance, self.length - distance), -1)
-        facts = {"distance": distance, "circular_distance": circular, "pair": pair}
-        return Edit(Batch(evidence, said, batch.info), Batch(distractor, batch.targets, facts))
+        return Edit(
+            Batch(evidence, said, batch.info),
+            Batch(distractor, batch.targets, self._moved(batch, order)),
+        )
 
     def _answers(self, inputs: np.ndarray) -> np.ndarray:
         """(n, L) the value of the pair that ends at each position."""

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from tasks.base import FEW_INPUTS, Batch, Task, count_tokens, few_inputs, register
+from tasks.base import Batch, Task, circular_distance, count_tokens, few_inputs, register
 from tasks.history import arrays, earlier_equal
 
 
@@ -21,8 +21,8 @@ class Compression(Task):
 
     Rule: length - 1 symbols, uniform with replacement, then the compression token. Every token
     is its own target, and all are predicted from the representation of the last position (see
-    `bottleneck`): how a decoder makes length predictions of it is the model's. The last token is
-    scored with the others, as in the published code, though it is always the same.
+    `bottleneck`); how the model decodes `length` tokens from it is up to the model. The last
+    token is scored with the others, as in the published code, though it is always the same.
 
     Tokens: 0 .. vocab_size - 2 the symbols, vocab_size - 1 the compression token "=>".
     Chance: 1 / tokens. Knowing the last one alone is worth 1 / length.
@@ -70,7 +70,7 @@ class Compression(Task):
 
     @property
     def too_small_to_hold_out(self) -> str:
-        return few_inputs(min(self.num_symbols ** min(self.length - 1, 64), FEW_INPUTS))
+        return few_inputs(self.num_symbols ** min(self.length - 1, 64))
 
     def sample(self, rng: np.random.Generator, n: int) -> Batch:
         names = ("distance", "circular_distance", "position", "occurrences")
@@ -82,7 +82,7 @@ class Compression(Task):
         distance = position[::-1]
         values = (
             distance,
-            np.minimum(distance, self.length - distance),
+            circular_distance(distance, self.length),
             position,
             earlier_equal(inputs).count,
         )

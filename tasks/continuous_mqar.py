@@ -14,8 +14,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from harness.foundation.seeding import generator
-from tasks.base import Batch, Count, Edit, Task, few_inputs, register
-from tasks.distinct import distinct, race, reordered
+from tasks.base import Batch, Count, Edit, Task, circular_distance, few_inputs, register
+from tasks.distinct import distinct, race, reordered, rotated
 from tasks.mqar import in_order, ways
 
 MIN_DISTANCE = 0.01  # of two codes; float32 tells them apart with certainty
@@ -45,7 +45,7 @@ class ContinuousMqar(Task):
     """
 
     num_codes: Annotated[int, Field(ge=2, le=2048)] = 128
-    """Keys, and values."""
+    """Number of keys, and of values."""
     dims: Annotated[int, Field(ge=2, le=4096)] = 32
     """Numbers of a key's vector, and of a value's."""
     length: Count = 32
@@ -53,7 +53,8 @@ class ContinuousMqar(Task):
     num_pairs: Annotated[int, Field(ge=2)] = 4
     """Keys, each with a value and asked once."""
     power: Annotated[float, Field(gt=0, le=8)] = 0.01
-    """a of the law of slots, i^(a - 1): 1 is uniform, near 0 most queries come early."""
+    """a, where slot i is drawn in proportion to i^(a - 1): 1 is uniform; near 0 most queries come
+    early."""
 
     summary: ClassVar[str] = "recall the vector that stood beside a key's vector"
     source: ClassVar[str] = "rule of Zoology's code, published with arXiv:2312.04927"
@@ -148,8 +149,7 @@ class ContinuousMqar(Task):
 
     def edit(self, batch: Batch, rng: np.random.Generator) -> Edit:
         n, pairs = len(batch.inputs), self.num_pairs
-        step = rng.integers(1, pairs, size=(n, 1))
-        moved = (np.arange(pairs) + step) % pairs
+        moved = rotated(rng, n, pairs)
         evidence, distractor = batch.inputs.copy(), batch.inputs.copy()
         _, values = self._context(batch.inputs)
         evidence[:, :pairs, self.dims :] = np.take_along_axis(values, moved[:, :, None], axis=1)
@@ -192,7 +192,7 @@ class ContinuousMqar(Task):
         n, back = len(queries), queries - place
         facts = {
             "distance": back,
-            "circular_distance": np.minimum(back, self.length - back),
+            "circular_distance": circular_distance(back, self.length),
             "pair": place,
         }
         out = {}

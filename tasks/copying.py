@@ -14,7 +14,6 @@ from pydantic import Field, model_validator
 
 from harness.foundation.config import parse_component, to_data
 from tasks.base import (
-    FEW_INPUTS,
     IGNORE,
     TASKS,
     Batch,
@@ -104,7 +103,7 @@ class Copying(Task):
         longest = min(self.max_length, 64)
         shortest = min(self.min_length, longest)
         count = sum(self.alphabet_size**n for n in range(shortest, longest + 1))
-        return few_inputs(min(count, FEW_INPUTS))
+        return few_inputs(count)
 
     def at_length(self, length: int) -> Task:
         lengths = {"min_length": length, "max_length": length}

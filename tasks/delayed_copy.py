@@ -21,7 +21,9 @@ from tasks.base import (
     Edit,
     Task,
     change,
+    circular_distance,
     count_tokens,
+    facts_at,
     few_inputs,
     register,
 )
@@ -97,7 +99,7 @@ class DelayedCopy(Task):
         count = self.num_symbols ** min(self.num_to_copy, 64)
         if self.variable and count < FEW_INPUTS:
             count *= comb(self.memory_length, self.num_to_copy)
-        return few_inputs(min(count, FEW_INPUTS))
+        return few_inputs(count)
 
     def sample(self, rng: np.random.Generator, n: int) -> Batch:
         symbols = rng.integers(1, self.vocab_size - 1, size=(n, self.num_to_copy))
@@ -157,10 +159,7 @@ class DelayedCopy(Task):
         distance = self.memory_length + order - places
         values = {
             "distance": distance,
-            "circular_distance": np.minimum(distance, self.input_length - distance),
-            "position": np.broadcast_to(order, symbols.shape),
+            "circular_distance": circular_distance(distance, self.input_length),
+            "position": order,
         }
-        facts = {name: np.full_like(inputs, -1) for name in values}
-        for name, value in values.items():
-            facts[name][:, answers] = value
-        return Batch(inputs, targets, facts)
+        return Batch(inputs, targets, facts_at(answers, values, inputs.shape))

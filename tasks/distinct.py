@@ -1,4 +1,4 @@
-"""Draws without replacement for many examples at once, by laws that are exact."""
+"""Draws for many examples at once, by laws that are exact: without replacement, and orders."""
 
 from __future__ import annotations
 
@@ -30,12 +30,22 @@ def distinct(rng: np.random.Generator, low: int, high: int, n: int, num: int) ->
 
 
 def reordered(rng: np.random.Generator, n: int, num: int) -> np.ndarray:
-    """(n, num) random orders of 0 .. num - 1, in each of which something stands elsewhere, unless
-    there is but one."""
+    """(n, num) random orders of 0 .. num - 1, none of which is the ascending one (unless num is
+    1). The descending order stands in for it, so it is twice as likely as any other."""
     order = np.argsort(rng.random((n, num)), axis=1)
     same = (order == np.arange(num)).all(axis=1)
     order[same] = np.arange(num)[::-1]
     return order
+
+
+def rotated(rng: np.random.Generator, n: int, num: int) -> np.ndarray:
+    """(n, num) random rotations of 0 .. num - 1, in which no number stays; num is at least 2."""
+    return (np.arange(num) + rng.integers(1, num, size=(n, 1))) % num
+
+
+def one_of(rng: np.random.Generator, allowed: np.ndarray) -> np.ndarray:
+    """(n,) one True column of each row of allowed (n, m), all equally likely; 0 where none is."""
+    return np.where(allowed, rng.random(allowed.shape), -1.0).argmax(axis=1)
 
 
 def race(rng: np.random.Generator, rates: np.ndarray, n: int, num: int) -> np.ndarray:

@@ -12,7 +12,18 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
-from tasks.base import FEW_INPUTS, IGNORE, Batch, Edit, Task, change, few_inputs, register
+from tasks.base import (
+    FEW_INPUTS,
+    IGNORE,
+    Batch,
+    Edit,
+    Task,
+    change,
+    circular_distance,
+    few_inputs,
+    register,
+)
+from tasks.distinct import one_of
 
 BRACKETS = "()[]{}<>"
 
@@ -43,16 +54,16 @@ class Dyck(Task):
     Tokens: types 0 .. num_types - 1 opening, then the same closing. Outputs: 0 opening ones
     only, then for each type its closing bracket or opening ones, then for each type its closing
     bracket alone.
-    Chance: 1 / classes that occur, which are all, without the first at the end alone; and
-    without the last num_types where no scored depth can be max_depth (it is larger than the
-    length, or even at the end of an odd one).
+    Chance: 1 / (the classes that occur). Without `every` the first does not occur, since a
+    bracket is open at the end. The last num_types do not occur if no scored position can have
+    depth max_depth: if max_depth is larger than the length or, without `every`, even (the depth
+    after an odd number of brackets is odd).
     Facts: `depth`; `distance`, from the scored position back to the bracket that may be closed,
     0 where it has just been opened, -1 at depth 0; `circular_distance`, the shorter way round
     an input closed to a ring.
 
-    Edits: none if every position is scored: where no bracket is open nothing can change the
-    answer but another nesting, and no change makes another answer of each. At the end alone:
-    see `edit`.
+    Edits: none with `every`. Where no bracket is open only another nesting changes the answer,
+    so no edit changes the answers of all positions. Without `every`: see `edit`.
     """
 
     num_types: Annotated[int, Field(ge=1)] = 2
@@ -62,8 +73,8 @@ class Dyck(Task):
     length: Annotated[int, Field(ge=3)] = 64
     """Brackets in the input."""
     every: bool = True
-    """Whether each position is scored, and not the last alone, which needs an odd length, so
-    that a bracket is open there, and several types."""
+    """Whether every position is scored. If false, only the last one is; then length must be odd,
+    so that a bracket is open there, and num_types at least 2."""
 
     summary: ClassVar[str] = "say which brackets may come next"
     source: ClassVar[str] = (
@@ -163,7 +174,7 @@ class Dyck(Task):
         evidence[rows, top] = change(inputs[rows, top], 0, self.num_types, rng)
 
         closing = reading.closes >= 0
-        chosen = np.where(closing, rng.random(closing.shape), -1.0).argmax(axis=1)
+        chosen = one_of(rng, closing)
         rows = np.flatnonzero(closing.any(axis=1))
         end, start = chosen[rows], reading.closes[rows, chosen[rows]]
         other = change(inputs[rows, start], 0, self.num_types, rng)
@@ -219,7 +230,7 @@ class Dyck(Task):
         targets = self._answers(inputs, reading)
         distance = np.arange(self.length) - reading.top
         known = (targets != IGNORE) & (reading.top >= 0)
-        around = np.minimum(distance, self.length - distance)
+        around = circular_distance(distance, self.length)
         facts = {
             "depth": np.where(targets == IGNORE, -1, reading.depth),
             "distance": np.where(known, distance, -1),

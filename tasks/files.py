@@ -19,8 +19,9 @@ from pydantic import Field
 from harness.foundation.config import NotHashed
 from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import generator
-from tasks.base import IGNORE, Batch, Role
+from tasks.base import IGNORE, Batch, Role, facts_at
 from tasks.dataset import Dataset
+from tasks.images import RAMP
 
 Split = Literal["train", "validation", "test"]
 Folder = Annotated[str, NotHashed(), Field(min_length=1)]
@@ -205,22 +206,17 @@ def drawn_bytes(tokens: np.ndarray) -> list[str]:
 
 def drawn_pixels(pixels: np.ndarray) -> list[str]:
     """A grey image (rows, columns) of 0 .. 255 in characters of brightness, two of them a pixel."""
-    shades = np.array(list(" .:-=+*#%@"))
+    shades = np.array(list(RAMP))
     small = pixels[:: -(-len(pixels) // 64), :: -(-pixels.shape[1] // 64)]
-    return ["".join(np.repeat(row, 2)).rstrip() or " " for row in shades[small * 10 // 256]]
+    return ["".join(np.repeat(row, 2)).rstrip() or " " for row in shades[small * len(RAMP) // 256]]
 
 
 def whole_batch(inputs: np.ndarray, labels: np.ndarray, facts: dict[str, np.ndarray]) -> Batch:
     """The batch of inputs (n, L) or (n, L, F) whose labels (n,) are scored at the last position,
     and facts (n,) about them."""
-
-    def at_the_end(values: np.ndarray, elsewhere: int) -> np.ndarray:
-        out = np.full(inputs.shape[:2], elsewhere, dtype=np.int64)
-        out[:, -1] = values
-        return out
-
-    info = {name: at_the_end(values, -1) for name, values in facts.items()}
-    return Batch(inputs, at_the_end(labels, IGNORE), info)
+    targets = np.full(inputs.shape[:2], IGNORE)
+    targets[:, -1] = labels
+    return Batch(inputs, targets, facts_at(-1, facts, targets.shape))
 
 
 def digest_of(root: Path, files: Sequence[Path]) -> str:

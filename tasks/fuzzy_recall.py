@@ -12,7 +12,17 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
-from tasks.base import FEW_INPUTS, IGNORE, Batch, Count, Edit, Role, Task, register
+from tasks.base import (
+    FEW_INPUTS,
+    IGNORE,
+    Batch,
+    Count,
+    Edit,
+    Role,
+    Task,
+    circular_distance,
+    register,
+)
 from tasks.history import arrays, earlier_equal, frequent_so_far
 from tasks.in_context_recall import renamed
 
@@ -48,8 +58,8 @@ class FuzzyRecall(Task):
     among them, and then the probe: a key that has come before, and its value. In numbers, with
     p the tokens of the probe's pair and m those of the longest: pairs come while fewer than
     S = length - p - m tokens stand. The probe's pair is put before the first pair that starts at
-    or behind a place uniform over 0 .. S - m, so that it comes always. Pads in front fill the
-    sequence up to length + 1, and the last token is left off: input `length` tokens. Scored is
+    or behind a place uniform over 0 .. S - m, so that no sequence lacks it. Pads in front fill
+    the sequence up to length + 1, and the last token is left off: input `length` tokens. Scored is
     every token of the value of a key that has come before, each predicted one position earlier.
 
     Tokens: the first half (rounded down) of vocab_size - 1 are key tokens, then value tokens;
@@ -64,8 +74,9 @@ class FuzzyRecall(Task):
 
     Deviation: the loss `all` leaves the pads out; MAD learns those few too.
     This project's own: where the probe's pair stands. In the published code its place can lie
-    behind the last pair, and then the probe is asked without ever having come; and it is not put
-    there when the same key has come before by chance, here it is, and is then scored there too.
+    behind the last pair; then the probe is asked for although its pair is missing. Nor does that
+    code put the pair in if the same key has been drawn before by chance; here it is put in all
+    the same, and its value is then scored.
     """
 
     vocab_size: Annotated[int, Field(ge=5)] = 16
@@ -284,7 +295,7 @@ class FuzzyRecall(Task):
         distance = starts - np.take_along_axis(starts, last.clip(0), axis=1) - 1
         values = {
             "distance": distance,
-            "circular_distance": np.minimum(distance, self.length - distance),
+            "circular_distance": circular_distance(distance, self.length),
             "occurrences": count,
             "pairs": np.cumsum(count == 0, axis=1),
             "key_size": pairs.key_sizes,

@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from tasks.base import IGNORE, Batch, Edit, Task, change, few_inputs, register
+from tasks.distinct import one_of
 
 WINDOW = 3  # elements that the local shortcut multiplies
 MAX_ORDER = 512  # of a cyclic group: its table has the square of it
@@ -66,7 +67,7 @@ class GroupWordProblem(Task):
     """Which elements the input is drawn from; swaps, for symmetric groups: the identity and all
     exchanges of two points."""
     every: bool = True
-    """Whether each position is scored, and not the last alone."""
+    """Whether every position is scored. If false, only the last one is."""
 
     summary: ClassVar[str] = "multiply the elements of a group"
     source: ClassVar[str] = (
@@ -75,8 +76,8 @@ class GroupWordProblem(Task):
     )
     group: ClassVar[str] = "state tracking"
     scoring: ClassVar[str] = (
-        "The product of all elements so far (of permutations, the left one applied first), or "
-        "without `every` of all at the last."
+        "The product of all elements so far (of permutations, the left one applied first); "
+        "without `every` the product of all, at the last position alone."
     )
     next_token: ClassVar[bool] = False
 
@@ -145,7 +146,7 @@ class GroupWordProblem(Task):
             left, right = self._elements[inputs[:, :-1]], self._elements[inputs[:, 1:]]
             table = self._group.table
             free = (left != right) & (table[left, right] == table[right, left])
-            chosen = np.where(free, rng.random(free.shape), -1.0).argmax(axis=1)
+            chosen = one_of(rng, free)
             rows = np.flatnonzero(free.any(axis=1))
             chosen = chosen[rows]
             swapped[rows, chosen], swapped[rows, chosen + 1] = (

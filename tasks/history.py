@@ -8,8 +8,10 @@ import numpy as np
 
 
 class Earlier(NamedTuple):
-    """Of each item (n, m): the column of its last equal one to the left, -1 where there is none;
-    and the number of them."""
+    """For each item (n, m), the equal items to its left in the row.
+
+    last: the column of the nearest of them, -1 where there is none. count: how many there are.
+    """
 
     last: np.ndarray
     count: np.ndarray
@@ -40,8 +42,8 @@ def chunks(rows: int, width: int) -> list[slice]:
 
 
 def arrays(num: int, rows: int, length: int) -> np.ndarray:
-    """(num, rows, length) int64, uninitialised: the arrays of a batch in one piece of memory,
-    which the system hands out several times as fast as one by one."""
+    """(num, rows, length) int64, uninitialised: the arrays of a batch in one piece of memory.
+    Allocating it at once is several times as fast as allocating the arrays one by one."""
     return np.empty((num, rows, length), dtype=np.int64)
 
 

@@ -11,7 +11,8 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
-from tasks.base import FEW_INPUTS, IGNORE, Batch, Form, Task, register
+from tasks.base import FEW_INPUTS, IGNORE, Batch, Form, Task, circular_distance, register
+from tasks.letters import letters
 from tasks.ngrams import followers
 
 _LETTER, _BAR, _PAD = range(3)  # what a token is
@@ -88,8 +89,8 @@ class InContextLanguages(Task):
     max_words: Annotated[int, Field(ge=2)] = 19
     """Words of an example, at most."""
     scored: Literal["all", "last"] = "all"
-    """Whether every next letter is a target, or the last one alone, which `masked` hides from
-    mixers that see the whole sequence."""
+    """all: every next letter is a target; last: the last one alone, which the loss mode `masked`
+    hides from mixers that see the whole sequence."""
 
     summary: ClassVar[str] = "continue words of a random regular language seen only in context"
     source: ClassVar[str] = "RegBench, arXiv:2401.12973, section 3; rule of its code"
@@ -167,7 +168,7 @@ class InContextLanguages(Task):
         kind, words, letters = self._layout(rng, n)
         legal = self._legal_letters(automata)
         uniform, row = rng.random(kind.shape), np.arange(n)
-        tokens = np.full(kind.shape, self._pad)
+        tokens = np.full(kind.shape, self.pad_token)
         tokens[kind == _BAR] = self._bar
         state = np.zeros(n, dtype=np.int64)
         left = np.zeros((n, self.max_states), dtype=np.int64)  # times a state was left
@@ -183,7 +184,7 @@ class InContextLanguages(Task):
                 values = {
                     "occurrences": left[row, state],
                     "distance": distance,
-                    "circular_distance": np.minimum(distance, self.length - distance),
+                    "circular_distance": circular_distance(distance, self.length),
                     "choices": choices,
                     "_legal": legal[row, state],
                 }
@@ -231,15 +232,11 @@ class InContextLanguages(Task):
 
     @property
     def token_names(self) -> list[str]:
-        return [*(chr(ord("a") + i) for i in range(self.num_letters)), "|", "."]
+        return [*letters(self.num_letters), "|", "."]
 
     @property
     def _bar(self) -> int:
         return self.num_letters
-
-    @property
-    def _pad(self) -> int:
-        return self.num_letters + 1
 
     def _automata(self, rng: np.random.Generator, n: int) -> Automata:
         states, edges = self.max_states, self.max_edges

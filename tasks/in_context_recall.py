@@ -12,7 +12,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from tasks.base import IGNORE, Batch, Edit, Task, change, few_inputs, register
+from tasks.base import IGNORE, Batch, Edit, Task, change, circular_distance, few_inputs, register
+from tasks.distinct import one_of
 from tasks.history import arrays, chunks, earlier_equal, frequent_so_far, last_so_far
 
 
@@ -140,7 +141,7 @@ class InContextRecall(Task):
         present = np.zeros((len(firsts), self.num_tokens), dtype=bool)
         present[np.arange(len(firsts))[:, None], firsts] = True
         present = present[:, : self.num_keys]
-        return np.where(present, rng.random(present.shape), -1.0).argmax(axis=1)
+        return one_of(rng, present)
 
     def _written(
         self, rng: np.random.Generator, firsts: np.ndarray, seconds: np.ndarray | None = None
@@ -176,7 +177,7 @@ class InContextRecall(Task):
         """Facts of each first token (rows, pairs + 1), which stood last and so often before."""
         place = np.arange(self.num_pairs + 1)
         distance = 2 * (place - last) - 1
-        circular = np.minimum(distance, self.input_length - distance)
+        circular = circular_distance(distance, self.input_length)
         pairs = np.cumsum((count == 0) & (first < self.num_keys), axis=1)
         return [distance, circular, count, pairs, 2 * place]
 

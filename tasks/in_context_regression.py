@@ -48,8 +48,8 @@ class InContextRegression(Task):
     Oracle: least squares, exact where every scored point has at least d earlier examples and
     the function is linear without noise; None elsewhere. Where it is none, `shortcuts` has the
     published baselines instead; for linear functions they include the best predictor there is:
-    least squares of minimal norm without noise (the posterior mean), `ridge` with noise. What
-    is no linear function without noise makes least squares fail about d examples.
+    least squares of minimal norm without noise (the posterior mean), `ridge` with noise.
+    With noise, or a two-layer network, least squares has huge errors near d examples.
 
     Deviations: y has a feature of its own (published: the first coordinate of a vector of zeros,
     which only its place tells from an x; not every mixer knows places). Published y have
@@ -71,8 +71,8 @@ class InContextRegression(Task):
     noise: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
     """Standard deviation of what is added to y; that of the function is 1."""
     scored: Literal["all", "last"] = "all"
-    """Whether every y is a target (from scored_from on), or that of the last point alone, which
-    no mixer can read anywhere."""
+    """all: every y from scored_from on is a target; last: that of the last point alone, which
+    stands nowhere in the input."""
     scored_from: Annotated[int, Field(ge=0)] = 0
     """Score only points with at least this many earlier examples."""
 

@@ -14,19 +14,21 @@ import numpy as np
 from pydantic import model_validator
 
 from tasks.base import (
-    FEW_INPUTS,
     IGNORE,
     Batch,
     Count,
     Edit,
     Task,
     change,
+    circular_distance,
     count_tokens,
+    facts_at,
     few_inputs,
     last_occurrence,
     pick,
     register,
 )
+from tasks.distinct import one_of
 
 
 @register("induction_heads")
@@ -115,7 +117,7 @@ class InductionHeads(Task):
         triggers = 1 if self.marked else self.num_answers + 1
         places = self.length - 1 - self.induction_length
         count = triggers * places * self.num_answers ** min(self.length - 1, 64)
-        return few_inputs(min(count, FEW_INPUTS))
+        return few_inputs(count)
 
     def sample(self, rng: np.random.Generator, n: int) -> Batch:
         trigger = np.full(n, self.vocab_size - 1)
@@ -178,7 +180,7 @@ class InductionHeads(Task):
             free &= ~copies
         evidence[:, self.length + 1 :] = targets[:, self.length : -1]
 
-        chosen = np.where(free, rng.random(free.shape), -1.0).argmax(axis=1)
+        chosen = one_of(rng, free)
         rows = np.flatnonzero(free.any(axis=1))
         cells = rows, chosen[rows]
         distractor = inputs.copy()
@@ -200,14 +202,11 @@ class InductionHeads(Task):
         distance = self.length - 1 - last_occurrence(inputs, self.length)
         body, trigger = inputs[:, : self.length], inputs[:, [self.length]]
         values = {
-            "distance": distance,
-            "circular_distance": np.minimum(distance, self.input_length - distance),
-            "occurrences": (body == trigger).sum(axis=1),
+            "distance": distance[:, None],
+            "circular_distance": circular_distance(distance, self.input_length)[:, None],
+            "occurrences": (body == trigger).sum(axis=1)[:, None],
         }
-        facts = {name: np.full_like(inputs, -1) for name in values}
-        for name, value in values.items():
-            facts[name][:, self.length :] = value[:, None]
-        return facts
+        return facts_at(slice(self.length, None), values, inputs.shape)
 
 
 def _ordinary(rank: np.ndarray, trigger: np.ndarray) -> np.ndarray:

@@ -55,8 +55,8 @@ class LraRetrieval(FileTask):
     Chance: 1/2.
     Facts: `shorter` and `longer`, the bytes of the two texts, before they are cut.
 
-    Deviations: none from the official code, but that a byte is its token plus 1 and no ids are
-    left unused; the S4 family reads characters, 97 of them, and an end token.
+    Deviations from the official code: a token is its byte plus 1, and no ids are left unused.
+    The S4 family reads characters, 97 of them, and an end token.
     There is no edit: what makes papers related is not a rule that could be changed.
     """
 

@@ -19,11 +19,11 @@ from tasks.base import (
     Edit,
     Task,
     count_tokens,
+    facts_at,
     few_inputs,
     register,
 )
-
-WINDOW = 4  # the local shortcut reads one in so many of the tokens
+from tasks.distinct import one_of
 
 
 @register("majority")
@@ -32,8 +32,8 @@ class Majority(Task):
 
     Rule: `length` independent uniform tokens and then the end token, at which the most frequent
     token is the target. Two tokens: 1 if strictly more than half are ones, else 0, so that a tie
-    counts as 0. More tokens: where several are the most frequent ones, a uniformly chosen one
-    of the others of these, at a uniform place, becomes the smallest of them, which so wins.
+    counts as 0. More tokens: where several are equally frequent, the smallest of them wins by
+    one change: a uniform one of the positions that hold the others gets the smallest.
 
     Tokens: 0 .. vocab_size - 1, then the end token "?".
     Chance: 1 / vocab_size. The smallest token wins somewhat more often, see `shortcuts`.
@@ -83,7 +83,7 @@ class Majority(Task):
             smallest = tied[rows].argmax(axis=1)
             loses = np.take_along_axis(tied[rows], tokens[rows], axis=1)
             loses &= tokens[rows] != smallest[:, None]
-            place = np.where(loses, rng.random(loses.shape), -1.0).argmax(axis=1)
+            place = one_of(rng, loses)
             tokens[rows, place] = smallest
         return self._written(tokens)
 
@@ -95,7 +95,7 @@ class Majority(Task):
     def shortcuts(self, batch: Batch) -> dict[str, np.ndarray]:
         """The last token, the most frequent of the last quarter (of tied ones the smallest),
         and 0, the token that wins ties."""
-        shape, quarter = batch.inputs.shape, max(self.length // WINDOW, 1)
+        shape, quarter = batch.inputs.shape, max(self.length // 4, 1)
         late = batch.inputs[:, self.length - quarter :]
         guesses = {
             "last token": batch.inputs[:, self.length - 1],
@@ -137,10 +137,8 @@ class Majority(Task):
         counts = np.sort(self._counts(tokens), axis=1)
         targets = np.full_like(inputs, IGNORE)
         targets[:, -1] = self._counts(tokens).argmax(axis=1)
-        facts = {name: np.full_like(inputs, -1) for name in ("occurrences", "margin")}
-        facts["occurrences"][:, -1] = counts[:, -1]
-        facts["margin"][:, -1] = counts[:, -1] - counts[:, -2]
-        return Batch(inputs, targets, facts)
+        values = {"occurrences": counts[:, -1], "margin": counts[:, -1] - counts[:, -2]}
+        return Batch(inputs, targets, facts_at(-1, values, inputs.shape))
 
     def _num_inputs(self) -> int:
         """Number of different inputs; counting stops beyond FEW_INPUTS."""

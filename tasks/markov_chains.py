@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from tasks.base import IGNORE, Batch, Count, Form, Task, few_inputs, register
+from tasks.base import IGNORE, Batch, Count, Form, Task, circular_distance, few_inputs, register
 from tasks.ngrams import contexts, followers
 
 MAX_TABLE = 10_000  # numbers of one example's transition table
@@ -57,8 +57,8 @@ class MarkovChains(Task):
     concentration: Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)] = 1.0
     """Parameter of the Dirichlet distribution; the smaller, the closer to deterministic."""
     scored: Literal["all", "last"] = "all"
-    """Whether every next state is a target, or the one after the input alone, which no mixer can
-    read anywhere."""
+    """all: every next state is a target; last: the one after the input alone, which stands nowhere
+    in the input."""
 
     summary: ClassVar[str] = "predict the next state of a Markov chain seen only in context"
     source: ClassVar[str] = "Edelman et al. 2024, arXiv:2402.11004, section 2"
@@ -192,6 +192,6 @@ class MarkovChains(Task):
             distance = np.where(evidence < 0, -1, position - evidence)
             facts["occurrences"][:, position] = times[row, number[:, position]]
             facts["distance"][:, position] = distance
-            facts["circular_distance"][:, position] = np.minimum(distance, self.length - distance)
+            facts["circular_distance"][:, position] = circular_distance(distance, self.length)
         facts["position"] = np.repeat(np.arange(self.length)[None], n, axis=0)
         return facts

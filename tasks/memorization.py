@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from harness.foundation.seeding import generator
-from tasks.base import FEW_INPUTS, IGNORE, Batch, Task, few_inputs, register
+from tasks.base import IGNORE, Batch, Task, few_inputs, register
 from tasks.history import arrays, earlier_equal
 
 
@@ -41,7 +41,7 @@ class Memorization(Task):
     length: Annotated[int, Field(ge=2)] = 32
     """Tokens of the input."""
     map_seed: Annotated[int, Field(ge=0)] = 12345
-    """What the map is drawn from."""
+    """Seed of the map."""
 
     summary: ClassVar[str] = "recall values that only the weights can know"
     source: ClassVar[str] = "MAD, arXiv:2403.17844, section 3.1; rule of MAD-Lab's code"
@@ -84,7 +84,7 @@ class Memorization(Task):
 
     @property
     def too_small_to_hold_out(self) -> str:
-        return few_inputs(min(self.num_keys ** min(self.length // 2, 64), FEW_INPUTS))
+        return few_inputs(self.num_keys ** min(self.length // 2, 64))
 
     def sample(self, rng: np.random.Generator, n: int) -> Batch:
         keys = rng.integers(self.num_keys, size=(n, self.length // 2))

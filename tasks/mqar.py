@@ -12,8 +12,19 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from tasks.base import FEW_INPUTS, IGNORE, Batch, Count, Edit, Task, change, few_inputs, register
-from tasks.distinct import distinct, race, reordered
+from tasks.base import (
+    FEW_INPUTS,
+    IGNORE,
+    Batch,
+    Count,
+    Edit,
+    Task,
+    change,
+    circular_distance,
+    few_inputs,
+    register,
+)
+from tasks.distinct import distinct, race, reordered, rotated
 from tasks.history import arrays
 
 FILLER = 0
@@ -22,11 +33,12 @@ FILLER = 0
 class MultiQuery(Task):
     """What MQAR and its kin share: a context of cells, and then queries in slots.
 
-    The context comes first. After it the input is cut into slots of `slot_tokens` tokens, filled
-    up from the left. Query j stands at the beginning of a slot of its own: slots are drawn one
-    after the other without replacement, slot i = 1, 2, ... with probability proportional to
-    i^(power - 1) among those left. The answer stands nowhere in the input, so models that see
-    the whole sequence may be asked as well. Filler stands everywhere else.
+    The context comes first, in cells of `slot_tokens` tokens: a key and its value. The rest of
+    the input is cut into slots of as many tokens, from the left. Query j stands at the beginning
+    of a slot of its own: slots are drawn one after the other without replacement, slot i = 1, 2,
+    ... with probability proportional to i^(power - 1) among those left. A query is not followed
+    by its answer, so models that see the whole sequence may be asked as well. Filler stands
+    everywhere else.
     """
 
     vocab_size: Annotated[int, Field(ge=4, le=2**24)] = 8192
@@ -34,11 +46,12 @@ class MultiQuery(Task):
     length: Count = 64
     """Tokens of an input."""
     power: Annotated[float, Field(gt=0, le=8)] = 0.01
-    """a of the law of slots, i^(a - 1): 1 is uniform, near 0 most queries come early."""
+    """a, where slot i is drawn in proportion to i^(a - 1): 1 is uniform; near 0 most queries come
+    early."""
     filler: Literal["zero", "random", "ambiguous"] = "zero"
-    """What stands where no context and no query is: token 0; random: a uniform one of the tokens
-    other than 0 that are neither a key nor a value in this example; ambiguous (Zoology's
-    random_non_queries): a uniform token of all, which may be such a key or value."""
+    """What fills the positions outside context and queries. zero: token 0; random: a uniform one
+    of the other tokens that are neither a key nor a value of this example; ambiguous (Zoology's
+    random_non_queries): a uniform one of all tokens, which may be such a key or value."""
 
     group: ClassVar[str] = "recall"
     next_token: ClassVar[bool] = False
@@ -74,6 +87,16 @@ class MultiQuery(Task):
         if self.filler == "ambiguous":
             return rng.integers(self.vocab_size, size=(len(used), self.length))
         return others(rng, np.sort(used, axis=1), self.vocab_size, self.length)
+
+    def _moved(self, batch: Batch, order: np.ndarray) -> dict[str, np.ndarray]:
+        """The facts after the cells of the context were put into this order."""
+        new = np.argsort(order, axis=1)  # where each cell stands now
+        scored, before = batch.scored, batch.info["pair"]
+        pair = np.where(scored, np.take_along_axis(new, np.maximum(before, 0), axis=1), -1)
+        shift = self.slot_tokens * (before - pair)
+        distance = np.where(scored, batch.info["distance"] + shift, -1)
+        circular = np.where(scored, circular_distance(distance, self.length), -1)
+        return {"distance": distance, "circular_distance": circular, "pair": pair}
 
     def _num_arrangements(self, queries: int, query_tokens: int, used: int) -> int:
         """Ways to put the queries of a context into slots and to fill up the rest, where `used`
@@ -248,7 +271,7 @@ class Mqar(MultiQuery):
         back = queries - (2 * place + 1)
         facts = {
             "distance": back,
-            "circular_distance": np.minimum(back, self.length - back),
+            "circular_distance": circular_distance(back, self.length),
             "pair": place,
         }
         everything = arrays(2 + len(facts), n, self.length)
@@ -304,19 +327,8 @@ class Mqar(MultiQuery):
         n, pairs = values.shape
         if pairs == 1:
             return change(values, self.vocab_size // 2, self.num_values, rng)
-        step = rng.integers(1, pairs, size=(n, 1))
-        return np.take_along_axis(values, (np.arange(pairs) + step) % pairs, axis=1)
+        return np.take_along_axis(values, rotated(rng, n, pairs), axis=1)
 
     def _reordered(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """(n, m) pairs of the context in an order that leaves all answers."""
         return reordered(rng, n, self.num_pairs)
-
-    def _moved(self, batch: Batch, order: np.ndarray) -> dict[str, np.ndarray]:
-        """The facts after the context's pairs were put into this order."""
-        new = np.argsort(order, axis=1)  # where each pair stands now
-        scored, length = batch.scored, self.length
-        before = batch.info["pair"]
-        pair = np.where(scored, np.take_along_axis(new, np.maximum(before, 0), axis=1), -1)
-        distance = np.where(scored, batch.info["distance"] + 2 * (before - pair), -1)
-        circular = np.where(scored, np.minimum(distance, length - distance), -1)
-        return {"distance": distance, "circular_distance": circular, "pair": pair}

@@ -13,7 +13,17 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from tasks.base import IGNORE, Batch, Count, Edit, Task, change, few_inputs, register
+from tasks.base import (
+    IGNORE,
+    Batch,
+    Count,
+    Edit,
+    Task,
+    change,
+    circular_distance,
+    few_inputs,
+    register,
+)
 from tasks.history import earlier_equal, frequent_so_far
 
 PROPOSALS = 64  # changes of one token that are tried for a distractor
@@ -144,7 +154,7 @@ class MultiHopInduction(Task):
         distance = position - ends
         values = {
             "distance": distance,
-            "circular_distance": np.minimum(distance, self.length - distance),
+            "circular_distance": circular_distance(distance, self.length),
             "occurrences": earlier_equal(inputs).count,
             "position": position,
         }

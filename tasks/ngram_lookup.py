@@ -14,16 +14,18 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from tasks.base import (
-    FEW_INPUTS,
     IGNORE,
     Batch,
     Count,
     Edit,
     Task,
+    circular_distance,
     count_tokens,
+    facts_at,
     few_inputs,
     register,
 )
+from tasks.distinct import one_of
 from tasks.letters import letters
 
 START, BAR = range(2)  # "$", "|"
@@ -124,9 +126,9 @@ class NgramLookup(Task):
 
     @property
     def too_small_to_hold_out(self) -> str:
-        # A bound from above; where it is near FEW_INPUTS, strings repeat anyway.
+        # A bound from above; where it is near the limit, strings repeat anyway.
         count = self.num_places * self.alphabet_size ** min(self.length, 64)
-        return few_inputs(min(count, FEW_INPUTS))
+        return few_inputs(count)
 
     def sample(self, rng: np.random.Generator, n: int) -> Batch:
         strings = rng.integers(FIRST, self.num_tokens, size=(n, self.length))
@@ -134,7 +136,7 @@ class NgramLookup(Task):
         while len(rows := np.flatnonzero(~once.any(axis=1))):
             strings[rows] = rng.integers(FIRST, self.num_tokens, size=(len(rows), self.length))
             once[rows] = self._occur_once(strings[rows])
-        place = np.where(once, rng.random(once.shape), -1.0).argmax(axis=1)
+        place = one_of(rng, once)
         return self._written(strings, place)
 
     def oracle(self, batch: Batch) -> np.ndarray:
@@ -170,7 +172,7 @@ class NgramLookup(Task):
         after = np.arange(self.length) - place[:, None]
         free = (after < 0) | (after >= self.ngram + self.answer_length)
         if free.any():
-            column = np.where(free, rng.random(free.shape), -1.0).argmax(axis=1)
+            column = one_of(rng, free)
             distractor[rows, column] = self._other(strings[rows, column], ngram, rng)
         return Edit(self._written(evidence, place), self._written(distractor, place))
 
@@ -209,7 +211,7 @@ class NgramLookup(Task):
         free[:, :FIRST] = False
         np.put_along_axis(free, ngram, False, axis=1)
         np.put_along_axis(free, tokens[:, None], False, axis=1)
-        return np.where(free, rng.random(free.shape), -1.0).argmax(axis=1)
+        return one_of(rng, free)
 
     def _answers(self, batch: Batch, strings: np.ndarray, place: np.ndarray) -> np.ndarray:
         """The letters behind the n-gram at that place, as predictions."""
@@ -248,11 +250,8 @@ class NgramLookup(Task):
         last = letters[:, [self.ngram - 1]]
         values = {
             "distance": distance[:, None],
-            "circular_distance": np.minimum(distance, self.input_length - distance)[:, None],
+            "circular_distance": circular_distance(distance, self.input_length)[:, None],
             "position": np.arange(self.answer_length),
             "occurrences": (strings == last).sum(axis=1)[:, None],
         }
-        facts = {name: np.full_like(inputs, -1) for name in values}
-        for name, value in values.items():
-            facts[name][:, scored] = value
-        return Batch(inputs, targets, facts)
+        return Batch(inputs, targets, facts_at(scored, values, inputs.shape))

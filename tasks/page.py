@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from harness.foundation.config import parse_component
+from harness.foundation.seeding import generator
 from tasks import writing
 from tasks.base import GROUPS, TASKS, Form, Task
 from tasks.show import BEST, Shown, show
@@ -50,18 +51,20 @@ HEAD = """\
 
 Written by `python -m tasks.page > docs/tasks.md`; do not edit it by hand.
 
-A task draws endless examples from its rule, solves them (the *oracle*) and says what needs no
-learning: *chance* and *shortcuts*, simple rules that read no more than they must. `orchid show
-TASK` prints an example and these numbers for any parameters (`--set length=64`).
+A task draws endless examples from its rule and, where an exact solution is known, solves them
+(the *oracle*). Its other numbers need no learning, so a model has to beat them: *chance*, a random
+guess, and *shortcuts*, simple rules that do not solve the task. `orchid show TASK` prints an
+example and these numbers for any parameters (`--set length=64`).
 
 **Loss modes** (`train.loss`): `answers` scores the answers alone; `all` every next token, for
 causal mixers; `masked` hides each answer in the input and predicts it in place. A bidirectional
-mixer can learn from `answers` where no input holds an answer further on, and from `masked`; never
-from `all`. What stands here holds at the default parameters.
+mixer sees the whole input. So it can learn from `answers` only if no input contains its own
+answers, and always from `masked`, but never from `all`. The lines below hold at the default
+parameters.
 
-**Facts** are known of every answer, and a report breaks accuracy down by them. **Edits**
-(`train.counterfactual`) change the evidence, or a distractor, of test examples, and ask whether the
-answer follows.
+**Facts** describe each answer, such as the distance back to the evidence; reports break accuracy
+down by them. **Edits** (`train.counterfactual`) change the evidence of test examples, or something
+irrelevant (a distractor), and measure whether the answer follows.
 """
 
 
@@ -95,13 +98,14 @@ def _entry(kind: type[Task]) -> str:
     lines = [
         f"### {kind.name}",
         "",
-        f"{_sentence(kind.summary)}",
+        _sentence(kind.summary),
         "",
         f"Source: {_escaped(kind.source)}.  ",
         f"Scored: {_escaped(kind.scoring)}  ",
     ]
     if reads_files(kind):
-        lines += [_loss_line(kind.model_construct(folder="")) + "  ", _edit_line(kind)]
+        task = kind.model_construct(folder="")
+        lines += [_loss_line(task) + "  ", _edit_line(task)]
         lines += [*_parameters(kind), *_layout(kind)]
         return "\n".join(lines) + "\n"
     task = parse_component(TASKS, {"name": kind.name})
@@ -110,7 +114,7 @@ def _entry(kind: type[Task]) -> str:
     lines += [
         _loss_line(task) + "  ",
         f"Facts: {facts}.  ",
-        _edit_line(kind),
+        _edit_line(task),
         *_parameters(kind),
         *_example(kind.name),
         *_numbers(task, shown),
@@ -126,8 +130,12 @@ def _loss_line(task: Task) -> str:
     return f"Loss modes: {named(list(task.forms))}; for bidirectional mixers: {whole}."
 
 
-def _edit_line(kind: type[Task]) -> str:
-    return f"Edits: {'none' if kind.edit is Task.edit else 'yes'}."
+def _edit_line(task: Task) -> str:
+    if type(task).edit is Task.edit:
+        return "Edits: none."
+    rng = generator("page")
+    edit = task.edit(task.sample(rng, 1), rng)
+    return "Edits: yes." if edit is not None else "Edits: not at the default parameters."
 
 
 def _parameters(kind: type[Task]) -> list[str]:

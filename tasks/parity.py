@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.base import IGNORE, Batch, Edit, Task, few_inputs, register
+from tasks.distinct import one_of
 
 END = 2  # "?"
 WINDOW = 3  # bits that the local shortcut reads
@@ -37,7 +38,7 @@ class Parity(Task):
     length: Annotated[int, Field(ge=2)] = 40
     """Bits in the input."""
     every: bool = False
-    """Whether each bit is a scored position, and not the end alone."""
+    """Whether the parity is asked at every bit. If false, only at an end token after the bits."""
 
     summary: ClassVar[str] = "tell whether the number of ones so far is odd"
     source: ClassVar[str] = "Zoology's circuits (rule of its code); `every` is this project's own"
@@ -103,7 +104,7 @@ class Parity(Task):
         if not self.every:
             both = np.flatnonzero((bits.min(axis=1) == 0) & (bits.max(axis=1) == 1))
             for bit in (0, 1):
-                drawn = np.where(bits == bit, rng.random(bits.shape), -1.0).argmax(axis=1)
+                drawn = one_of(rng, bits == bit)
                 moved[both, drawn[both]] = 1 - bit
         return Edit(self._written(flipped), self._written(moved))
 

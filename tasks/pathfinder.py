@@ -1,7 +1,7 @@
 """Pathfinder-style images, own renderer: do two discs lie on the same dashed curve?
 
 Linsley et al. 2018 (arXiv:1805.08315, section 3); read pixel by pixel as in Long Range Arena (Tay
-et al. 2021, arXiv:2011.04006, section 2.2.4), whose parameters are the defaults. The images are
+et al. 2021, arXiv:2011.04006, section 2.2.5), whose parameters are the defaults. The images are
 drawn by `tasks.contours`: no accuracy here may stand beside one on the published images.
 """
 
@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from harness.foundation.config import parse_component, to_data
 from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import generator
-from tasks.base import IGNORE, TASKS, Batch, Count, Task, register
+from tasks.base import IGNORE, TASKS, Batch, Count, Task, facts_at, register
 from tasks.contours import FINE, TAKEN, Curves, Paddles, grow_one, grow_pair, paddles, reach
 from tasks.images import as_text
 
@@ -131,7 +131,7 @@ class Pathfinder(Task):
 
     summary: ClassVar[str] = "tell whether two marked ends belong to one dashed curve"
     source: ClassVar[str] = (
-        "pathfinder-style, own renderer; after arXiv:1805.08315 and arXiv:2011.04006, section 2.2.4"
+        "pathfinder-style, own renderer; after arXiv:1805.08315 and arXiv:2011.04006, section 2.2.5"
     )
     group: ClassVar[str] = "long range"
     scoring: ClassVar[str] = (
@@ -195,10 +195,7 @@ class Pathfinder(Task):
             "contour_length": self.contour_length,
             "distractors": (scene.distractors.pivots[..., 0] >= 0).sum(axis=1),
         }
-        facts = {name: np.full_like(inputs, -1) for name in values}
-        for name, value in values.items():
-            facts[name][:, -1] = value
-        return Batch(inputs, targets, facts)
+        return Batch(inputs, targets, facts_at(-1, values, inputs.shape))
 
     def oracle(self, batch: Batch) -> None:
         """Nobody knows an exact rule that reads the pixels alone."""

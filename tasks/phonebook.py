@@ -19,7 +19,9 @@ from tasks.base import (
     Edit,
     Task,
     change,
+    circular_distance,
     count_tokens,
+    facts_at,
     few_inputs,
     register,
 )
@@ -67,7 +69,7 @@ class Phonebook(Task):
     )
     group: ClassVar[str] = "induction and copying"
     scoring: ClassVar[str] = (
-        "The last name stands in the book once before: each digit of the number behind it there."
+        "Each digit of the last name's number: the book has the name once, its number behind it."
     )
     length_parameter: ClassVar[str | None] = "num_entries"
 
@@ -209,11 +211,9 @@ class Phonebook(Task):
         distance = first - (place * self._entry + self.name_length + 1)
         values = {
             "distance": distance[:, None],
-            "circular_distance": np.minimum(distance, self.input_length - distance)[:, None],
+            "circular_distance": circular_distance(distance, self.input_length)[:, None],
             "position": np.arange(self.number_length),
             "occurrences": (names[..., -1] == asked[:, [-1]]).sum(axis=1)[:, None],
         }
-        facts = {name: np.full_like(inputs, -1) for name in values}
-        for name, value in values.items():
-            facts[name][:, first:] = value
+        facts = facts_at(slice(first, None), values, inputs.shape)
         return Batch(inputs, self._answers(answer), facts)

@@ -20,6 +20,7 @@ from tasks.base import (
     Edit,
     Task,
     change,
+    circular_distance,
     count_tokens,
     few_inputs,
     register,
@@ -31,9 +32,9 @@ from tasks.history import arrays
 class SelectiveCopying(Task):
     """Reproduction, in order, of symbols that are strewn among blanks.
 
-    Rule: `num_to_copy` symbols, uniform with replacement; each of length - 2 num_to_copy - 1
-    blanks stands before a symbol, uniformly drawn for each blank; so the last symbol is followed
-    by the copy token at once. After it come num_to_copy blanks, the i-th of which is answered by
+    Rule: `num_to_copy` symbols, uniform with replacement; for each of length - 2 num_to_copy - 1
+    blanks a uniformly drawn symbol, before which it stands; so the last symbol is followed by
+    the copy token at once. After it come num_to_copy blanks, the i-th of which is answered by
     the i-th symbol. Input: `length` tokens; at the defaults the copy token is number 239 from 0.
 
     Tokens: 0 .. vocab_size - 3 the symbols, vocab_size - 2 the blank ".", vocab_size - 1 the
@@ -101,7 +102,7 @@ class SelectiveCopying(Task):
         count = self.num_symbols ** min(self.num_to_copy, 64)
         if count < FEW_INPUTS:
             count *= comb(self.num_blanks + self.num_to_copy - 1, self.num_to_copy - 1)
-        return few_inputs(min(count, FEW_INPUTS))
+        return few_inputs(count)
 
     def sample(self, rng: np.random.Generator, n: int) -> Batch:
         symbols = rng.integers(self.num_symbols, size=(n, self.num_to_copy))
@@ -151,7 +152,7 @@ class SelectiveCopying(Task):
         distance = self.length - self.num_to_copy + order - places
         values = {
             "distance": distance,
-            "circular_distance": np.minimum(distance, self.length - distance),
+            "circular_distance": circular_distance(distance, self.length),
             "position": order,
             "gap": np.diff(places, axis=1, prepend=-1) - 1,
         }

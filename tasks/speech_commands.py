@@ -59,7 +59,7 @@ class SpeechCommands(FileTask):
     words: Literal["ten", "all"] = "ten"
     """Ten of the words, or all 35."""
     every: Annotated[int, Field(ge=1, le=NUM_SAMPLES)] = 1
-    """Only every so many-th sample is read; 2 is half the rate, without a filter, as in S4."""
+    """n, where only every n-th sample is read, without a filter, as in S4: 2 halves the rate."""
     short: Literal["pad", "discard"] = "pad"
     """What becomes of recordings shorter than a second."""
 

@@ -93,7 +93,7 @@ class Stream:
             if not len(held_out):
                 return batch
             fresh = self.task.sample_for(self.role, rng, len(held_out))
-            for array, new in zip(_arrays(batch), _arrays(fresh), strict=True):
+            for array, new in zip(batch.arrays, fresh.arrays, strict=True):
                 array[held_out] = new
         raise HarnessError(
             f"{self.task.name} has so few different inputs that training examples cannot be kept "
@@ -130,12 +130,8 @@ def _weights(length: int) -> np.ndarray:
     return rng.integers(0, 2**64, size=length, dtype=np.uint64) | np.uint64(1)
 
 
-def _arrays(batch: Batch) -> list[np.ndarray]:
-    return [batch.inputs, batch.targets, *(batch.info[key] for key in sorted(batch.info))]
-
-
 def _frozen(batch: Batch) -> Batch:
-    for array in _arrays(batch):
+    for array in batch.arrays:
         array.flags.writeable = False  # a slice of it would otherwise write into the cache
     return batch
 

@@ -96,7 +96,7 @@ def oracle_first(errors: dict[str, float]) -> list[tuple[str, float]]:
 
 
 def public(facts: dict[str, Any]) -> dict[str, Any]:
-    """Without those that are the task's own business."""
+    """Without those that only the task itself reads, whose names begin with `_`."""
     return {name: value for name, value in facts.items() if not name.startswith("_")}
 
 

@@ -47,7 +47,7 @@ from harness.training.events import Diverged, Event, Finished, Measured, Started
 from harness.training.optimiser import AdamW, clip_, schedule_factor
 from harness.training.stack import Stack
 from harness.weights import member as member_weights
-from tasks.base import Batch, Form
+from tasks.base import Batch, Form, Role
 from tasks.dataset import Dataset
 
 Emit = Callable[[Event], None]
@@ -106,6 +106,8 @@ class _Member:
 
 
 class _Cohort:
+    """The members that still train, their stacked weights and what is measured of them."""
+
     def __init__(
         self,
         specs: list[RunSpec],
@@ -126,8 +128,8 @@ class _Cohort:
             weight_decay=[spec.train.weight_decay for spec in specs],
             betas=self.train_spec.betas,
         )
-        role = "selection" if self.spec.purpose == "selection" else "validation"
-        self.curve = self._evaluation_set(role, self.train_spec.validation_examples)[1]
+        self.curve_role: Role = "selection" if self.spec.purpose == "selection" else "validation"
+        self.curve = self._evaluation_set(self.curve_role, self.train_spec.validation_examples)[1]
         self._reset_sums()
 
     def train(self) -> None:
@@ -162,6 +164,7 @@ class _Cohort:
         self._finite_steps += finite & (self._finite_steps == self._steps_summed - 1)
 
     def _measure(self, step: int) -> None:
+        """Evaluates all members after this step; `_dismiss` reads what is kept here."""
         self._scores = self._evaluate(self.curve)
         self._train_loss = (self._loss_sum / self._steps_summed).tolist()
         self._num_finite = self._finite_steps.tolist()
@@ -174,7 +177,7 @@ class _Cohort:
                 member.judge(step, values["accuracy"])
 
     def _dismiss(self, step: int) -> None:
-        """Lets the members go that diverged, were solved, or are at their last step."""
+        """Removes the members that diverged, solved the task or are at their last step."""
         train, leaving = self.train_spec, []
         for index, member in enumerate(self.members):
             lost = self._num_finite[index] < self._steps_summed
@@ -200,6 +203,7 @@ class _Cohort:
         self._reset_sums()
 
     def _finish(self, ending: list[int], step: int) -> None:
+        """Tests these members and emits their last events."""
         batch, data = self._evaluation_set("test", self.train_spec.test_examples)
         scores = self._evaluate(data, details=True)
         extra = self._after_training(batch, data, scores)
@@ -252,23 +256,27 @@ class _Cohort:
         if train.counterfactual:
             out |= self._counterfactual(batch, data, scores)
         for length in train.test_lengths:
-            longer = self.spec.at_length(length)
-            batch = evaluation_batch(longer.task, "test", train.test_examples)
-            data = examples(longer, batch, self._form).to(self.device)
-            share = self.spec.sequence_length / longer.sequence_length
-            rows = max(1, round(train.batch_size * min(1.0, share)))
-            found = evaluate(
-                model,
-                len(self.members),
-                data,
-                rows,
-                tolerance=longer.task.tolerance,
-                details=matches,
-            )
-            at = f"{task.length_parameter} {length}"
-            out |= {f"accuracy, {at}": found.accuracy, f"loss, {at}": found.loss}
-            if matches:
-                out[f"exact match, {at}"] = exact_match(found.details, data)
+            out |= self._at_length(length, matches=matches)
+        return out
+
+    def _at_length(self, length: int, *, matches: bool) -> dict[str, np.ndarray]:
+        """The test at another length: metric -> (S,). matches: whether to count exact matches."""
+        other, train = self.spec.at_length(length), self.train_spec
+        batch = evaluation_batch(other.task, "test", train.test_examples)
+        data = examples(other, batch, self._form).to(self.device)
+        share = self.spec.sequence_length / other.sequence_length
+        found = evaluate(
+            self.stack.model,
+            len(self.members),
+            data,
+            max(1, round(train.batch_size * min(1.0, share))),
+            tolerance=other.task.tolerance,
+            details=matches,
+        )
+        at = f"{self.spec.task.length_parameter} {length}"
+        out = {f"accuracy, {at}": found.accuracy, f"loss, {at}": found.loss}
+        if matches:
+            out[f"exact match, {at}"] = exact_match(found.details, data)
         return out
 
     def _counterfactual(
@@ -296,10 +304,8 @@ class _Cohort:
             self.optimiser.keep(index)
             self.data.keep(rows)
 
-    def _evaluation_set(self, role: str, size: int) -> tuple[Batch, Examples]:
+    def _evaluation_set(self, role: Role, size: int) -> tuple[Batch, Examples]:
         """Scored at the answers alone, also where training scores every token."""
-        if role != "test":
-            self.curve_role = role
         batch = evaluation_batch(self.spec.task, role, size)
         return batch, examples(self.spec, batch, self._form).to(self.device)
 

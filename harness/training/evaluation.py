@@ -58,7 +58,7 @@ def evaluate(
     details: bool = False,
     around: Around = lambda rows: nullcontext(),
 ) -> Scores:
-    """data: unstacked examples (n, L). Done in batches of the training size, whatever S is, so
+    """data: unstacked examples (n, L). Done in batches of batch_size examples, whatever S is, so
     that neither memory nor a member's numbers depend on its companions.
 
     tolerance: the distance from a real target that counts as right. details: keep what was said
@@ -232,8 +232,8 @@ def loss_per_target(logits: Tensor, targets: Tensor) -> Tensor:
 def breakdown(
     right: np.ndarray, losses: np.ndarray, data: Examples, batch: Batch
 ) -> tuple[Slice, ...]:
-    """Accuracy and loss by each fact of the task, for one member. A fact whose name begins with
-    `_` is the task's own business.
+    """Accuracy and loss by each fact of the task, for one member. Facts whose names begin with
+    `_` are left out: only the task itself reads them.
 
     right, losses: (n, Q) at data.scored, whose order is that of batch's scored positions.
     """

@@ -296,7 +296,7 @@ def test_a_terminal_has_room_for_some_lines_of_facts_alone(measure, maker):
     found = records.read(maker.done())
     (grid,) = breakdown.brief(found).grids
     assert len(grid.rows) == breakdown.MOST_ROWS // 2 + 1
-    assert breakdown.brief(found).note.endswith("for want of room: by words.")
+    assert breakdown.brief(found).note.endswith("for lack of room: by words.")
     assert len(breakdown.section(found).grids) == 3
 
 

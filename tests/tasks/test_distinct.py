@@ -1,4 +1,5 @@
-"""Draws without replacement: both laws, ordered choice by ordered choice; other orders."""
+"""Draws without replacement: both laws, ordered choice by ordered choice; other orders; one of
+what is allowed."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import pytest
 from scipy.stats import chisquare
 
 from harness.foundation.seeding import generator
-from tasks.distinct import distinct, race, reordered
+from tasks.distinct import distinct, one_of, race, reordered, rotated
 
 
 def frequencies(drawn, choices):
@@ -81,3 +82,17 @@ def test_another_order_is_another():
         counts[0] == 0
         and chisquare(counts[1:], 20_000 * np.array([1, 1, 1, 1, 2]) / 6).pvalue > 1e-4
     )
+
+
+def test_every_rotation_but_none_is_equally_likely():
+    rotations = [(1, 2, 3, 0), (2, 3, 0, 1), (3, 0, 1, 2)]
+    counts = frequencies(rotated(generator("rotated"), 20_000, 4), rotations)
+    assert chisquare(counts).pvalue > 1e-4
+
+
+def test_one_of_the_allowed_columns():
+    allowed = np.array([[True, False, True, True], [False] * 4])[np.arange(30_000) % 2]
+    drawn = one_of(generator("one of"), allowed)
+    assert (drawn[1::2] == 0).all()
+    counts = np.bincount(drawn[::2], minlength=4)
+    assert counts[1] == 0 and chisquare(counts[[0, 2, 3]]).pvalue > 1e-4
