@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reports import edits, lengths, optimum, whole
+from reports import edits, exact_match, lengths, optimum
 from reports.records import Records, Run
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _FACTS = (
     "oracle",
 )  # fmt: skip
 _TESTS = {  # columns of runs, and the test metrics that they hold
-    "exact_match": whole.EXACT,
+    "exact_match": exact_match.METRIC,
     "follows": edits.FOLLOWS,
     "stays": edits.STAYS,
     "keeps": edits.KEEPS,
@@ -84,7 +84,7 @@ def _run_row(run: Run) -> dict[str, Any]:
 
 def _length_rows(run: Run) -> Iterator[tuple]:
     for _, length, is_trained, ending in lengths.places(run.arm, run.tests):
-        values = (run.tests.get(what + ending) for what in ("accuracy", "loss", whole.EXACT))
+        values = (run.tests.get(what + ending) for what in ("accuracy", "loss", exact_match.METRIC))
         yield (*_key(run), length, is_trained, *values)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports import breakdown, edits, kernels, lengths, optimum, scores, whole
+from reports import breakdown, edits, exact_match, kernels, lengths, optimum, scores
 from reports.grid import Section
 from reports.records import Records
 
@@ -11,7 +11,7 @@ def for_page(records: Records) -> list[Section]:
     """Those that have something to show."""
     found = [
         scores.section(records),
-        whole.section(records),
+        exact_match.section(records),
         lengths.section(records),
         edits.section(records),
         optimum.section(records),

@@ -7,7 +7,7 @@ What is scored, the law of the brackets, facts and edits are defined here.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -54,16 +54,16 @@ class Dyck(Task):
     Tokens: types 0 .. num_types - 1 opening, then the same closing. Outputs: 0 opening ones
     only, then for each type its closing bracket or opening ones, then for each type its closing
     bracket alone.
-    Chance: 1 / (the classes that occur). Without `every` the first does not occur, since a
+    Chance: 1 / (the classes that occur). With `scored: last` the first does not occur, since a
     bracket is open at the end. The last num_types do not occur if no scored position can have
-    depth max_depth: if max_depth is larger than the length or, without `every`, even (the depth
+    depth max_depth: if max_depth is larger than the length or, with `scored: last`, even (the depth
     after an odd number of brackets is odd).
     Facts: `depth`; `distance`, from the scored position back to the bracket that may be closed,
     0 where it has just been opened, -1 at depth 0; `circular_distance`, the shorter way round
     an input closed to a ring.
 
-    Edits: none with `every`. Where no bracket is open only another nesting changes the answer,
-    so no edit changes the answers of all positions. Without `every`: see `edit`.
+    Edits: none with `scored: all`. Where no bracket is open only another nesting changes the
+    answer, so no edit changes the answers of all positions. With `scored: last`: see `edit`.
     """
 
     num_types: Annotated[int, Field(ge=1)] = 2
@@ -72,9 +72,9 @@ class Dyck(Task):
     """Most brackets that are open at once."""
     length: Annotated[int, Field(ge=3)] = 64
     """Brackets in the input."""
-    every: bool = True
-    """Whether every position is scored. If false, only the last one is; then length must be odd,
-    so that a bracket is open there, and num_types at least 2."""
+    scored: Literal["all", "last"] = "all"
+    """Every position, or the last one alone; then length must be odd, so that a bracket is open
+    there, and num_types at least 2."""
 
     summary: ClassVar[str] = "say which brackets may come next"
     source: ClassVar[str] = (
@@ -89,12 +89,12 @@ class Dyck(Task):
 
     @model_validator(mode="after")
     def _possible(self):
-        if not self.every and self.length % 2 == 0:
+        if self.scored == "last" and self.length % 2 == 0:
             raise ValueError(
-                f"every: false needs an odd length, so that a bracket is open: {self.length}"
+                f"scored: last needs an odd length, so that a bracket is open: {self.length}"
             )
-        if not self.every and self.num_types == 1:
-            raise ValueError("every: false needs num_types >= 2: 1 < 2")
+        if self.scored == "last" and self.num_types == 1:
+            raise ValueError("scored: last needs num_types >= 2: 1 < 2")
         return self
 
     @property
@@ -111,16 +111,16 @@ class Dyck(Task):
 
     @property
     def max_scored(self) -> int:
-        return self.length if self.every else 1
+        return self.length if self.scored == "all" else 1
 
     @property
     def answers_in_inputs(self) -> bool:
-        return self.every  # what closes a bracket further on tells its type
+        return self.scored == "all"  # what closes a bracket further on tells its type
 
     @property
     def chance(self) -> float:
-        full = self.max_depth <= self.length and (self.every or self.max_depth % 2 == 1)
-        return 1 / (self.every + self.num_types * (1 + full))
+        full = self.max_depth <= self.length and (self.scored == "all" or self.max_depth % 2 == 1)
+        return 1 / ((self.scored == "all") + self.num_types * (1 + full))
 
     @property
     def too_small_to_hold_out(self) -> str:
@@ -166,7 +166,7 @@ class Dyck(Task):
         """evidence: the innermost bracket that is open at the end becomes one of another type.
         distractor: two brackets of which one closes the other do; unchanged where there are
         none."""
-        if self.every:
+        if self.scored == "all":
             return None
         inputs, reading = batch.inputs, self._read(batch.inputs)
         rows, top = np.arange(len(inputs)), reading.top[:, -1]
@@ -217,7 +217,7 @@ class Dyck(Task):
         return np.where(depth == 0, 0, 1 + kind + full)
 
     def _scored_only(self, classes: np.ndarray) -> np.ndarray:
-        if not self.every:
+        if self.scored == "last":
             classes[:, :-1] = IGNORE
         return classes
 

@@ -40,7 +40,7 @@ class GroupWordProblem(Task):
     """The product of group elements, so far or in the end.
 
     Rule: `length` independent uniform elements x_1 .. x_L; the target at position t is x_1 x_2
-    ... x_t (at the last position alone unless `every`). Groups: `cyclic`, the numbers 0 .. n - 1
+    ... x_t (with `scored: last` at the last one alone). Groups: `cyclic`, the numbers 0 .. n - 1
     added modulo n; `symmetric`, all permutations of n points; `alternating`, the even ones. In a
     product the left permutation is applied first. With `elements: swaps` the x_t are uniform
     over the identity and the permutations that exchange two points, and still every permutation
@@ -52,7 +52,8 @@ class GroupWordProblem(Task):
     chance, since the product is then uniform given all the others.
     Facts: `position`, from 0: one less than the elements multiplied.
 
-    Edits: see `edit`. With `every` nothing is irrelevant: the products determine all elements.
+    Edits: see `edit`. With `scored: all` nothing is irrelevant: the products determine all
+    elements.
     Deviations: no start token; swaps with the identity are this project's own choice, as without
     it the parity of a position would tell half of the answer.
     """
@@ -66,8 +67,8 @@ class GroupWordProblem(Task):
     elements: Literal["all", "swaps"] = "all"
     """Which elements the input is drawn from; swaps, for symmetric groups: the identity and all
     exchanges of two points."""
-    every: bool = True
-    """Whether every position is scored. If false, only the last one is."""
+    scored: Literal["all", "last"] = "all"
+    """Every position, or the last one alone."""
 
     summary: ClassVar[str] = "multiply the elements of a group"
     source: ClassVar[str] = (
@@ -77,7 +78,7 @@ class GroupWordProblem(Task):
     group: ClassVar[str] = "state tracking"
     scoring: ClassVar[str] = (
         "The product of all elements so far (of permutations, the left one applied first); "
-        "without `every` the product of all, at the last position alone."
+        "with `scored: last` the product of all, at the last position alone."
     )
     next_token: ClassVar[bool] = False
 
@@ -104,7 +105,7 @@ class GroupWordProblem(Task):
 
     @property
     def max_scored(self) -> int:
-        return self.length if self.every else 1
+        return self.length if self.scored == "all" else 1
 
     @property
     def chance(self) -> float:
@@ -130,19 +131,19 @@ class GroupWordProblem(Task):
         return {"last element": self._answers(elements), local: self._answers(product)}
 
     def edit(self, batch: Batch, rng: np.random.Generator) -> Edit:
-        """evidence: one element becomes another, with `every` the first one: then no product
+        """evidence: one element becomes another, with `scored: all` the first one: then no product
         stays the same. distractor: two different neighbours that commute change places;
-        unchanged where there are none, and with `every`."""
+        unchanged where there are none, and with `scored: all`."""
         inputs = batch.inputs
         rows = np.arange(len(inputs))
         place = np.zeros(len(inputs), dtype=np.int64)
-        if not self.every:
+        if self.scored == "last":
             place = rng.integers(self.length, size=len(inputs))
         other = inputs.copy()
         other[rows, place] = change(inputs[rows, place], 0, self.num_tokens, rng)
 
         swapped = inputs.copy()
-        if not self.every:
+        if self.scored == "last":
             left, right = self._elements[inputs[:, :-1]], self._elements[inputs[:, 1:]]
             table = self._group.table
             free = (left != right) & (table[left, right] == table[right, left])
@@ -183,7 +184,7 @@ class GroupWordProblem(Task):
 
     def _answers(self, predictions: np.ndarray) -> np.ndarray:
         """Predictions at the scored positions alone."""
-        if not self.every:
+        if self.scored == "last":
             predictions[:, :-1] = IGNORE
         return predictions
 

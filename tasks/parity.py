@@ -7,7 +7,7 @@ form with a target at every bit, and facts and edits, are this project's own.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -24,34 +24,35 @@ class Parity(Task):
     """Parity of uniform bits.
 
     Rule: `length` independent uniform bits and then the end token, at which the parity of all
-    bits is the target: 0 if the number of ones is even, 1 if it is odd. With `every` there is no
-    end token, and the target at each bit is the parity of the bits up to and including it.
+    bits is the target: 0 if the number of ones is even, 1 if it is odd. With `scored: all` there
+    is no end token, and the target at each bit is the parity of the bits up to and including it.
 
-    Tokens: the bits 0 and 1; without `every`, 2 is the end token "?".
+    Tokens: the bits 0 and 1; with `scored: last`, 2 is the end token "?".
     Chance: 1 / 2. No rule that leaves out a single bit does better.
     Facts: `ones` among the bits that are counted; `position`, the place of the last of them,
     from 0.
 
-    Edits: see `edit`; with `every` nothing is irrelevant, since the targets determine all bits.
+    Edits: see `edit`; with `scored: all` nothing is irrelevant, since the targets determine all
+    bits.
     """
 
     length: Annotated[int, Field(ge=2)] = 40
     """Bits in the input."""
-    every: bool = False
-    """Whether the parity is asked at every bit. If false, only at an end token after the bits."""
+    scored: Literal["all", "last"] = "last"
+    """At every bit, or at an end token after all bits alone."""
 
     summary: ClassVar[str] = "tell whether the number of ones so far is odd"
-    source: ClassVar[str] = "Zoology's circuits (rule of its code); `every` is this project's own"
+    source: ClassVar[str] = "Zoology's circuits (rule of its code); `scored` is this project's own"
     group: ClassVar[str] = "state tracking"
     scoring: ClassVar[str] = (
-        'Whether the number of ones is even or odd: of all bits at "?", or with `every` of the '
-        "bits so far, at each of them."
+        'Whether the number of ones is even or odd: of all bits at "?", or with `scored: all` of '
+        "the bits so far, at each of them."
     )
     next_token: ClassVar[bool] = False
 
     @property
     def num_tokens(self) -> int:
-        return 2 if self.every else 3
+        return 2 if self.scored == "all" else 3
 
     @property
     def num_outputs(self) -> int:
@@ -59,11 +60,11 @@ class Parity(Task):
 
     @property
     def input_length(self) -> int:
-        return self.length + (not self.every)
+        return self.length + (self.scored == "last")
 
     @property
     def max_scored(self) -> int:
-        return self.length if self.every else 1
+        return self.length if self.scored == "all" else 1
 
     @property
     def chance(self) -> float:
@@ -89,19 +90,19 @@ class Parity(Task):
         return {"last bit": self._answers(bits), local: self._answers(ones % 2)}
 
     def edit(self, batch: Batch, rng: np.random.Generator) -> Edit:
-        """evidence: one bit is flipped, with `every` the first one, on which every target
+        """evidence: one bit is flipped, with `scored: all` the first one, on which every target
         rests. distractor: a one and a zero change places; unchanged where all bits are equal, and
-        with `every`."""
+        with `scored: all`."""
         bits = batch.inputs[:, : self.length]
         rows = np.arange(len(bits))
         place = np.zeros(len(bits), dtype=np.int64)
-        if not self.every:
+        if self.scored == "last":
             place = rng.integers(self.length, size=len(bits))
         flipped = bits.copy()
         flipped[rows, place] ^= 1
 
         moved = bits.copy()
-        if not self.every:
+        if self.scored == "last":
             both = np.flatnonzero((bits.min(axis=1) == 0) & (bits.max(axis=1) == 1))
             for bit in (0, 1):
                 drawn = one_of(rng, bits == bit)
@@ -110,7 +111,7 @@ class Parity(Task):
 
     @property
     def token_names(self) -> list[str]:
-        return ["0", "1"] if self.every else ["0", "1", "?"]
+        return ["0", "1"] if self.scored == "all" else ["0", "1", "?"]
 
     @property
     def output_names(self) -> list[str]:
@@ -118,7 +119,7 @@ class Parity(Task):
 
     def _answers(self, of_bits: np.ndarray) -> np.ndarray:
         """What is said at each bit (n, length), as predictions or facts of the whole input."""
-        if self.every:
+        if self.scored == "all":
             return of_bits
         out = np.full((len(of_bits), self.input_length), IGNORE, dtype=np.int64)
         out[:, -1] = of_bits[:, -1]
@@ -126,7 +127,7 @@ class Parity(Task):
 
     def _written(self, bits: np.ndarray) -> Batch:
         inputs = bits
-        if not self.every:
+        if self.scored == "last":
             inputs = np.concatenate([bits, np.full((len(bits), 1), END)], axis=1)
         ones = bits.cumsum(axis=1)
         targets = self._answers(ones % 2)

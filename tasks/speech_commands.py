@@ -41,7 +41,7 @@ class SpeechCommands(FileTask):
 
     Input: the recording's samples, 16 bits each, over 2^15 (so in [-1, 1)), filled up with zeros
     to 16,000, then less the mean and over (the standard deviation + 1e-5) of all samples of the
-    training split; of these every `every`-th. The label is the target at the last position.
+    training split; of these every `stride`-th. The label is the target at the last position.
 
     Files: a folder a word with its .wav files: one channel, 16 bits, 16,000 samples a second.
     Splits: of the ten words 70, 15 and 15 % of each word's recordings, by this project's own fixed
@@ -58,7 +58,7 @@ class SpeechCommands(FileTask):
 
     words: Literal["ten", "all"] = "ten"
     """Ten of the words, or all 35."""
-    every: Annotated[int, Field(ge=1, le=NUM_SAMPLES)] = 1
+    stride: Annotated[int, Field(ge=1, le=NUM_SAMPLES)] = 1
     """n, where only every n-th sample is read, without a filter, as in S4: 2 halves the rate."""
     short: Literal["pad", "discard"] = "pad"
     """What becomes of recordings shorter than a second."""
@@ -66,7 +66,7 @@ class SpeechCommands(FileTask):
     summary: ClassVar[str] = "tell which word is said from the samples of a recording"
     source: ClassVar[str] = "Speech Commands, arXiv:1804.03209; S4, arXiv:2111.00396, table 5"
     scoring: ClassVar[str] = "The word that is said in the recording, by the name of its folder."
-    length_parameter: ClassVar[str | None] = "every"
+    length_parameter: ClassVar[str | None] = "stride"
 
     @property
     def num_features(self) -> int:
@@ -78,7 +78,7 @@ class SpeechCommands(FileTask):
 
     @property
     def input_length(self) -> int:
-        return -(-NUM_SAMPLES // self.every)
+        return -(-NUM_SAMPLES // self.stride)
 
     def labels(self, split: Split) -> np.ndarray:
         index = self._index
@@ -97,7 +97,7 @@ class SpeechCommands(FileTask):
         for row, recording in enumerate(chosen):
             sound = read_samples(index.paths[recording])
             lengths[row] = len(sound)
-            heard = sound[:: self.every]
+            heard = sound[:: self.stride]
             samples[row, : len(heard)] = heard
         samples = (samples / FULL_SCALE - mean) / (deviation + TINY)
         inputs = samples.astype(np.float32)[:, :, None]

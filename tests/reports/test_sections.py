@@ -10,7 +10,17 @@ import pytest
 from rich.console import Console
 
 import reports
-from reports import breakdown, edits, figures, lengths, optimum, records, sections, table, whole
+from reports import (
+    breakdown,
+    edits,
+    exact_match,
+    figures,
+    lengths,
+    optimum,
+    records,
+    sections,
+    table,
+)
 from reports.grid import Grid
 from reports.remarks import remarks
 from reports.statistics import mean_interval
@@ -99,13 +109,13 @@ def test_lengths_in_terminal_page_and_frames(measure, maker, width):
     assert len(frame) == 3 * 3 + 2 * 2
 
 
-def test_whole_examples(measure, maker):
+def test_exact_matches(measure, maker):
     measure("one answer", accuracy=[0.5, 0.5])
     measure(**BY_LENGTH, **{"exact match": [0.8, 0.7, 0.9], "exact match, length 96": [0.0] * 3})
     folder = maker.done()
     page, near, far = _page(folder), "0.800 [0.55, 1.00]", "0.000 [0.000, 0.000]"
     assert _row("own", [near]) in page and _row("own", [f"* {near}", far]) in page
-    (grid,) = whole.section(records.read(folder)).grids
+    (grid,) = exact_match.section(records.read(folder)).grids
     assert [row[0] for row in grid.rows] == ["own"]
     assert "exact match by length" in _terminal(folder, 120)
     frames = reports.load(folder)

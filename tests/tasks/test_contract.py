@@ -25,10 +25,10 @@ VARIANTS = [(name, parameters) for name, case in CASES.items() for parameters in
 ALL_MATTERS = {
     "copying": lambda task: True,
     "delayed_copy": lambda task: not task.variable,
-    "group_word_problem": lambda task: task.every,
+    "group_word_problem": lambda task: task.scored == "all",
     "in_context_regression": lambda task: task.scored == "all" and task.scored_from < 2,
     "noisy_recall": lambda task: task.noise_fraction == 0,
-    "parity": lambda task: task.every,
+    "parity": lambda task: task.scored == "all",
     "selective_copying": lambda task: task.num_blanks == 0,
 }
 

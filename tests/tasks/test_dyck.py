@@ -20,7 +20,7 @@ parameters = st.fixed_dictionaries(
         "num_types": st.integers(1, 6),
         "max_depth": st.integers(2, 6),
         "length": st.integers(3, 30),
-        "every": st.booleans(),
+        "scored": st.sampled_from(["all", "last"]),
     }
 )
 
@@ -30,7 +30,7 @@ def dyck(**changes):
 
 
 def possible(chosen):
-    last = not chosen["every"]
+    last = chosen["scored"] == "last"
     kinds = max(chosen["num_types"], 1 + last)
     return dyck(**chosen | {"length": chosen["length"] | last, "num_types": kinds})
 
@@ -76,7 +76,7 @@ def test_every_example_obeys_the_rule(chosen, seed):
     for row in range(10):
         stacks, _ = read(task, batch.inputs[row].tolist())
         assert len(stacks) == task.length
-        scored = list(range(task.length)) if task.every else [task.length - 1]
+        scored = list(range(task.length)) if task.scored == "all" else [task.length - 1]
         assert np.flatnonzero(batch.scored[row]).tolist() == scored
         for position in scored:
             stack = stacks[position]
@@ -96,7 +96,7 @@ def test_edits(chosen, seed):
     task = possible(chosen)
     batch = task.sample(generator(seed), 10)
     edit = task.edit(batch, generator(seed, "edit"))
-    if task.every:
+    if task.scored == "all":
         assert edit is None
         return
     evidence, distractor = edit
@@ -195,10 +195,10 @@ def test_no_shortcut_is_exact_and_distance_is_what_makes_them_fail():
 
 
 def test_chance_is_one_over_the_classes_that_occur():
-    cases = [({}, 5), ({"every": False, "length": 31}, 2)]
+    cases = [({}, 5), ({"scored": "last", "length": 31}, 2)]
     cases += [({"max_depth": 20, "length": 19}, 3), ({"max_depth": 5, "length": 5}, 5)]
-    cases += [({"every": False, "length": 5, "max_depth": 7}, 2)]
-    cases += [({"every": False, "length": 31, "max_depth": 3}, 4), ({"num_types": 1}, 3)]
+    cases += [({"scored": "last", "length": 5, "max_depth": 7}, 2)]
+    cases += [({"scored": "last", "length": 31, "max_depth": 3}, 4), ({"num_types": 1}, 3)]
     for changes, classes in cases:
         task = dyck(**changes)
         batch = task.sample(generator("chance"), 2000)
@@ -219,10 +219,10 @@ def test_relabelled_examples_score_the_same():
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"every": False}, "every: false needs an odd length, so that a bracket is open: 64"),
+        ({"scored": "last"}, "scored: last needs an odd length, so that a bracket is open: 64"),
         (
-            {"every": False, "length": 9, "num_types": 1},
-            "every: false needs num_types >= 2: 1 < 2",
+            {"scored": "last", "length": 9, "num_types": 1},
+            "scored: last needs num_types >= 2: 1 < 2",
         ),
         ({"max_depth": 1}, "max_depth: should be greater than or equal to 2, got 1"),
         ({"num_types": 0}, "num_types: should be greater than or equal to 1, got 0"),

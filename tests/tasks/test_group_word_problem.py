@@ -23,7 +23,7 @@ parameters = st.fixed_dictionaries(
         "group": st.sampled_from(GROUPS),
         "length": st.integers(2, 16),
         "elements": st.sampled_from(["all", "swaps"]),
-        "every": st.booleans(),
+        "scored": st.sampled_from(["all", "last"]),
     }
 )
 
@@ -69,7 +69,7 @@ def test_every_example_obeys_the_rule(chosen, seed):
     for row in range(8):
         names = [task.token_names[token] for token in batch.inputs[row]]
         assert len(names) == task.length
-        scored = list(range(task.length)) if task.every else [task.length - 1]
+        scored = list(range(task.length)) if task.scored == "all" else [task.length - 1]
         assert np.flatnonzero(batch.scored[row]).tolist() == scored
         truth = products(task, names)
         for position in scored:
@@ -88,13 +88,13 @@ def test_edits(chosen, seed):
     assert (evidence.targets != batch.targets)[batch.scored].all()
     assert (distractor.targets == batch.targets).all()
     moved = evidence.inputs != batch.inputs
-    assert (moved.sum(axis=1) == 1).all() and (moved[:, 0].all() or not task.every)
+    assert (moved.sum(axis=1) == 1).all() and (moved[:, 0].all() or task.scored == "last")
     for row in range(8):
         names = [task.token_names[token] for token in batch.inputs[row]]
         after = [task.token_names[token] for token in distractor.inputs[row]]
         free = [x != y and multiply(task, x, y) == multiply(task, y, x) for x, y in pairwise(names)]
         places = [i for i in range(task.length) if names[i] != after[i]]
-        if task.every or not any(free):
+        if task.scored == "all" or not any(free):
             assert not places
         else:
             i, j = places
@@ -143,15 +143,15 @@ def test_all_but_one_element_say_nothing():
 
 def test_shortcuts_reach_what_they_should():
     n = 10_000
-    for every, length in ((False, 8), (True, 8), (True, 2)):
-        task = word_problem(n=3, length=length, every=every)
-        batch = task.sample(generator("shortcuts", every, length), n)
+    for scored, length in (("last", 8), ("all", 8), ("all", 2)):
+        task = word_problem(n=3, length=length, scored=scored)
+        batch = task.sample(generator("shortcuts", scored, length), n)
         shortcuts = task.shortcuts(batch)
         assert len(shortcuts) == (1 if length == 2 else 2)
         for width, name in ((1, "last element"), (3, "product of the last 3")):
             if name in shortcuts:
                 right = (shortcuts[name] == batch.targets)[batch.scored].reshape(n, -1)
-                expected = (width + (length - width) / 6) / length if every else 1 / 6
+                expected = (width + (length - width) / 6) / length if scored == "all" else 1 / 6
                 share = right.mean(axis=1)
                 assert abs(share.mean() - expected) < 4 * share.std() / np.sqrt(n)
 
@@ -172,7 +172,7 @@ def test_an_automorphism_moves_the_products_along():
 def test_cyclic_of_order_two_is_parity():
     task = word_problem(kind="cyclic", n=2, length=9)
     batch = task.sample(generator("two"), 50)
-    parity = tasks.get("parity", length=9, every=True)
+    parity = tasks.get("parity", length=9, scored="all")
     assert (parity.oracle(batch) == batch.targets).all()
 
 

@@ -200,7 +200,7 @@ def test_answers_with_their_facts():
         ("associative_recall", {"num_queries": 2}, ["masked"]),
         ("listops", {}, ["answers"]),
         ("dyck", {}, []),
-        ("dyck", {"length": 9, "every": False}, ["answers"]),
+        ("dyck", {"length": 9, "scored": "last"}, ["answers"]),
         ("markov_chains", {"scored": "last"}, ["answers", "masked"]),
         ("markov_chains", {}, []),
     ],

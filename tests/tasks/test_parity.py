@@ -12,7 +12,9 @@ from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import generator
 from tasks import IGNORE, accuracy
 
-parameters = st.fixed_dictionaries({"length": st.integers(2, 30), "every": st.booleans()})
+parameters = st.fixed_dictionaries(
+    {"length": st.integers(2, 30), "scored": st.sampled_from(["all", "last"])}
+)
 
 
 def parity(**changes):
@@ -24,12 +26,12 @@ def read(task, tokens):
     bits, ones, counted = [], 0, {}
     for position, token in enumerate(tokens):
         if token == 2:
-            assert not task.every and position == len(tokens) - 1
+            assert task.scored == "last" and position == len(tokens) - 1
             counted[position] = ones, len(bits)
             continue
         bits.append(token)
         ones += token
-        if task.every:
+        if task.scored == "all":
             counted[position] = ones, len(bits)
     return bits, counted
 
@@ -66,10 +68,10 @@ def test_edits(chosen, seed):
         flipped, _ = read(task, evidence.inputs[row].tolist())
         moved, _ = read(task, distractor.inputs[row].tolist())
         places = [i for i in range(task.length) if flipped[i] != bits[i]]
-        assert len(places) == 1 and (places == [0] or not task.every)
+        assert len(places) == 1 and (places == [0] or task.scored == "last")
         places = [i for i in range(task.length) if moved[i] != bits[i]]
         assert sorted(moved) == sorted(bits)
-        assert len(places) == (0 if task.every or len(set(bits)) == 1 else 2)
+        assert len(places) == (0 if task.scored == "all" or len(set(bits)) == 1 else 2)
 
 
 def test_every_bit_is_flipped_equally_often():
@@ -91,16 +93,16 @@ def test_all_inputs_of_a_small_length():
 
 def test_shortcuts_reach_what_they_should():
     n = 20_000
-    for every, length in ((False, 20), (True, 20), (False, 2), (True, 2)):
-        task = parity(length=length, every=every)
-        batch = task.sample(generator("shortcuts", every), n)
+    for scored, length in (("last", 20), ("all", 20), ("last", 2), ("all", 2)):
+        task = parity(length=length, scored=scored)
+        batch = task.sample(generator("shortcuts", scored), n)
         shortcuts = task.shortcuts(batch)
         # Right by luck alone, but for the bits that the window holds from the first on.
         for width, name in ((1, "last bit"), (3, "parity of the last 3 bits")):
             if length == 2 and width == 3:
                 assert name not in shortcuts
                 continue
-            expected = (width + (length - width) / 2) / length if every else 1 / 2
+            expected = (width + (length - width) / 2) / length if scored == "all" else 1 / 2
             right = (shortcuts[name] == batch.targets)[batch.scored].reshape(n, -1).mean(axis=1)
             assert abs(right.mean() - expected) < 4 * right.std() / np.sqrt(n)
 
@@ -118,7 +120,7 @@ def test_order_does_not_matter_and_padding_with_zeros_neither():
 
 
 def test_defaults_and_refusals():
-    assert parity().input_length == 41 and parity(every=True).input_length == 40
+    assert parity().input_length == 41 and parity(scored="all").input_length == 40
     assert "there are only 16 different inputs" in parity(length=4).too_small_to_hold_out
     assert parity().too_small_to_hold_out == ""
     with pytest.raises(HarnessError, match="length: should be greater than or equal to 2, got 1"):

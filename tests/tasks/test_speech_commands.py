@@ -60,15 +60,15 @@ def test_samples_are_those_of_the_files(tmp_path):
     listed = {name for names in lists.values() for name in names}
     train = [name for name in sounds if name not in listed]
     expected = plain(sounds, train)
-    for every in (1, 7):
-        task = speech(tmp_path, words="all", every=every)
+    for stride in (1, 7):
+        task = speech(tmp_path, words="all", stride=stride)
         assert task.num_outputs == 35 and task.num_rows("train") == len(train)
         for role, names in (("validation", lists["validation"]), ("test", lists["testing"])):
             batch = everything(task, role)
-            assert batch.inputs.shape == (len(names), -(-16_000 // every), 1)
+            assert batch.inputs.shape == (len(names), -(-16_000 // stride), 1)
             assert batch.inputs.dtype == np.float32
             for row, name in enumerate(names):
-                assert np.allclose(batch.inputs[row, :, 0], expected[name][::every], atol=1e-6)
+                assert np.allclose(batch.inputs[row, :, 0], expected[name][::stride], atol=1e-6)
                 assert task.output_names[batch.targets[row, -1]] == name.split("/")[0]
                 assert batch.info["length"][row, -1] == len(sounds[name])
 
@@ -84,7 +84,7 @@ def test_ten_words_are_split_word_by_word(tmp_path):
     for word in TEN:
         for index in range(20):
             write_wav(tmp_path / word / f"{index:02}.wav", np.full(8, index))
-    task = speech(tmp_path, every=4000)
+    task = speech(tmp_path, stride=4000)
     seen = []
     for role, share in (("train", 14), ("validation", 3), ("test", 3)):
         assert task.num_rows(role) == 10 * share
@@ -102,7 +102,7 @@ def test_ten_words_are_split_word_by_word(tmp_path):
 def test_short_recordings_can_be_discarded(tmp_path):
     sounds = record(tmp_path, 20)
     whole = sum(len(sound) == 16_000 for sound in sounds.values())
-    kept, padded = speech(tmp_path, short="discard", every=400), speech(tmp_path, every=400)
+    kept, padded = speech(tmp_path, short="discard", stride=400), speech(tmp_path, stride=400)
     roles = ("train", "validation", "test")
     assert sum(padded.num_rows(role) for role in roles) == 200
     assert sum(kept.num_rows(role) for role in roles) == whole == 100
@@ -124,7 +124,7 @@ def test_lower_rates_for_a_trained_model(tmp_path):
     record(tmp_path, 7)
     task, first = speech(tmp_path), np.array([0])
     half = task.at_length(2)
-    assert (half.every, half.input_length, speech(tmp_path, every=3).input_length) == (
+    assert (half.stride, half.input_length, speech(tmp_path, stride=3).input_length) == (
         2,
         8000,
         5334,
@@ -211,7 +211,7 @@ def test_missing_words_and_lists(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"every": 0}, {"every": 16_001}, {"words": "35"}, {"short": "cut"}]
+    "changes", [{"stride": 0}, {"stride": 16_001}, {"words": "35"}, {"short": "cut"}]
 )
 def test_impossible_parameters(changes):
     with pytest.raises(HarnessError, match=next(iter(changes))):

@@ -1,3 +1,3 @@
 from tests.tasks.cases import Case
 
-CASE = Case(variants=[{}, {"length": 12, "every": True}], golden="529d2d6e6560042e")
+CASE = Case(variants=[{}, {"length": 12, "scored": "all"}], golden="529d2d6e6560042e")

@@ -21,8 +21,8 @@ write_wav(folder / "SpeechCommands" / "_background_noise_" / "noise.wav", np.zer
 
 CASE = Case(
     variants=[
-        {"folder": str(folder), "every": 200},
-        {"folder": str(folder), "words": "all", "every": 640},
+        {"folder": str(folder), "stride": 200},
+        {"folder": str(folder), "words": "all", "stride": 640},
     ],
     golden=[-3.713558, 0.011452, 3.736462, 0.007726, 3.732736, 0.003999, -100, 1],
 )

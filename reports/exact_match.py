@@ -8,14 +8,14 @@ from reports.statistics import mean_interval
 from reports.table import estimate_text, plain
 
 NOTE = "Share of test examples whose every scored answer is right."
-EXACT = "exact match"
+METRIC = "exact match"
 
 
 def section(records: Records) -> Section | None:
     """None where examples have one answer each, or answers are drawn."""
     rows = []
     for arm in records.arms:
-        found = [values[EXACT] for values in records.tested(arm) if EXACT in values]
+        found = [values[METRIC] for values in records.tested(arm) if METRIC in values]
         if found:
             rows.append((plain(arm.label), estimate_text(mean_interval(found).clipped(0, 1))))
-    return Section("Whole examples", NOTE, [Grid((EXACT, "test"), rows)]) if rows else None
+    return Section("Exact match", NOTE, [Grid((METRIC, "test"), rows)]) if rows else None
