@@ -110,7 +110,7 @@ class ShownTask(NamedTuple):
     def _numbers(self) -> list[str]:
         """What it takes to beat a guess."""
         task, shown = self.task, self.shown
-        oracle = BEST if task.stochastic else "oracle"
+        oracle = "oracle" if task.determined else BEST
         known = "none is known" if shown.oracle is None else writing.share_text(shown.oracle)
         rows: dict[str, list[tuple[str, str]]] = {
             f"accuracy over {shown.num_examples} examples": [
@@ -122,7 +122,7 @@ class ShownTask(NamedTuple):
                 ),
             ],
             "mean squared error": [
-                (name if name == "oracle" else f"shortcut: {name}", f"{value:.3g}")
+                (oracle if name == "oracle" else f"shortcut: {name}", f"{value:.3g}")
                 for name, value in writing.oracle_first(shown.errors)
             ],
             "nats a target": [(name, f"{value:.3f}") for name, value in shown.nats.items()],

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from harness.foundation.config import Component, parse_component, to_data
+from harness.foundation.config import At, Component, parse_component, to_data
 from harness.foundation.errors import HarnessError
 from harness.foundation.registry import Registry
 
@@ -130,6 +130,15 @@ class Task(Component):
     stochastic: ClassVar[bool] = False
     length_parameter: ClassVar[str | None] = "length"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _countable(cls, data: Any) -> Any:
+        """Whole numbers that no array can be sized by are refused before anything computes."""
+        for name, value in data.items() if isinstance(data, dict) else ():
+            if isinstance(value, int) and abs(value) >= 2**31:
+                raise At(f"should be less than 2^31, got {value:.3g}", name)
+        return data
+
     @property
     def num_tokens(self) -> int:
         """Number of different input tokens, special ones included; 0 where inputs are features."""
@@ -189,10 +198,15 @@ class Task(Component):
         """`sample`, unless the rule itself trains on other examples than it tests on."""
         return self.sample(rng, n)
 
+    @property
+    def determined(self) -> bool:
+        """Whether an input leaves but one answer, so that an oracle is always right."""
+        return not self.stochastic
+
     @abstractmethod
     def oracle(self, batch: Batch) -> np.ndarray | None:
         """Predictions of an exact solver that reads the inputs alone, shaped as the targets; of
-        the best predictor where targets are `stochastic`; None where nobody knows one."""
+        the best predictor where they are not `determined`; None where nobody knows one."""
 
     @abstractmethod
     def shortcuts(self, batch: Batch) -> dict[str, np.ndarray]:

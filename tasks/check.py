@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Iterable, Iterator
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tasks.base import Batch, Edit, Task, accuracy, hits
 from tasks.dataset import Dataset
 
 SIZES = {"num_tokens": 0, "num_features": 0, "num_outputs": 1, "input_length": 1, "max_scored": 1}
+LARGEST = 2**24  # of a size
 
 
 def check_task(task: Task, *, num_examples: int = 64) -> None:
@@ -23,12 +25,14 @@ def check_task(task: Task, *, num_examples: int = 64) -> None:
         _check(task, num_examples)
     except HarnessError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         fix = "call its sample, oracle, shortcuts and edit by hand to see the traceback"
         if "read-only" in str(error):
             fix = "oracle, shortcuts, distribution and edit write into copies of a batch alone"
         elif isinstance(error, OSError):
             fix = "see to it that the file is there and may be read"
+        elif isinstance(error, MemoryError):
+            fix = "make its parameters smaller: a few examples do not fit into memory"
         raise HarnessError(
             f"it {_raised(error, task)}", where=f"task {task.name}", fix=fix
         ) from error
@@ -54,6 +58,9 @@ def check_sizes(task: Task) -> None:
         if not isinstance(size, (int, np.integer)) or size < least:
             message = f"{name} should be a whole number from {least} on, got {size!r}"
             problems.append(Problem(message, fix=f"give {name} as a property: see tasks.base.Task"))
+        elif size > LARGEST:
+            message = f"{name} should be <= 2^24, got {size:,}"
+            problems.append(Problem(message, fix="make the parameters smaller that it comes from"))
     if problems:
         raise HarnessError(item._replace(where=f"task {task.name}") for item in problems)
 
@@ -75,7 +82,7 @@ def _check(task: Task, num_examples: int) -> None:
         raise HarnessError(item._replace(where=f"task {task.name}") for item in problems)
 
 
-def _raised(error: Exception, task: Task) -> str:
+def _raised(error: BaseException, task: Task) -> str:
     """What was raised and, where the task's own file shows it, in which line."""
     text = f"raises {type(error).__name__}: {error}"
     try:
@@ -161,9 +168,11 @@ def _check_values(task: Task, batch: Batch) -> Iterator[Problem]:
         yield from out_of_range
         return
     yield from _check_kind(task, batch)
-    if not (0 <= task.chance < 1 if task.real_targets else 0 < task.chance < 1):
+    chance = task.chance
+    is_number = isinstance(chance, (int, float, np.integer, np.floating))
+    if not is_number or not (0 <= chance < 1 and (chance > 0 or task.real_targets)):
         yield Problem(
-            f"chance should be between 0 and 1, got {task.chance}",
+            f"chance should be between 0 and 1, got {chance!r}",
             fix="the accuracy of a uniform guess among all that can be an answer",
         )
     names = [("token_names", task.token_names, task.num_tokens)]
@@ -174,6 +183,8 @@ def _check_values(task: Task, batch: Batch) -> Iterator[Problem]:
             yield Problem(
                 f"{name} should have {size} names, got {len(given)}", fix="a name for each"
             )
+        elif not all(isinstance(each, str) for each in given):
+            yield Problem(f"{name} should be texts, got {list(given)[:3]}", fix="str(...) of each")
 
 
 def _check_ranges(task: Task, batch: Batch, of: str = "") -> Iterator[Problem]:
@@ -212,7 +223,21 @@ def _check_draws(task: Task, batch: Batch, num_examples: int) -> Iterator[Proble
             fix="draw everything from the generator that sample gets",
         )
     else:
-        yield from _check_shapes(task, task.sample(generator("check"), 1), 1, "one example:")
+        yield from _check_one(task, task.sample(generator("check"), 1))
+
+
+def _check_one(task: Task, batch: Batch) -> Iterator[Problem]:
+    """Whether a single example is as any other: slices of one row are easily views of another."""
+    problems = list(_check_shapes(task, batch, 1, "one example:"))
+    if not problems and any(np.shares_memory(a, b) for a, b in combinations(batch.arrays, 2)):
+        problems.append(
+            Problem("one example: two of its arrays share memory", fix="copy slices: .copy()")
+        )
+    if not problems:
+        problems += _check_ranges(task, batch, "one example:")
+    if not problems:
+        problems += _check_predictors(task, batch, "one example: ")
+    yield from problems
 
 
 def _check_kind(task: Task, batch: Batch) -> Iterator[Problem]:
@@ -257,11 +282,14 @@ def _check_kind(task: Task, batch: Batch) -> Iterator[Problem]:
             )
 
 
-def _check_predictors(task: Task, batch: Batch) -> Iterator[Problem]:
+def _check_predictors(task: Task, batch: Batch, of: str = "") -> Iterator[Problem]:
     shortcuts = task.shortcuts(batch)
-    if not isinstance(shortcuts, dict):
+    is_dict = isinstance(shortcuts, dict)
+    strange = [name for name in shortcuts if not isinstance(name, str)] if is_dict else []
+    if strange or not is_dict:
+        got = f"the name {strange[0]!r}" if strange else type(shortcuts).__name__
         yield Problem(
-            f"shortcuts should be predictions by name, got {type(shortcuts).__name__}",
+            f"shortcuts should be predictions by name, got {got}",
             fix='{"last token": batch.inputs}, say; without any it is empty: {}',
         )
         return
@@ -272,16 +300,17 @@ def _check_predictors(task: Task, batch: Batch) -> Iterator[Problem]:
         shape = getattr(predictions, "shape", type(predictions).__name__)
         if shape != batch.targets.shape:
             yield Problem(
-                f"{name} should predict {batch.targets.shape}, got {shape}",
+                f"{of}{name} should predict {batch.targets.shape}, got {shape}",
                 fix="an array with the shape of the targets; what is not scored is not read",
             )
-        elif name == "oracle" and not task.stochastic:
+        elif name == "oracle" and task.determined:
             got = accuracy(predictions, batch, task.tolerance)
             if got < 1:
                 yield Problem(
-                    f"the oracle should be exact, got {got:.1%}",
+                    f"{of}the oracle should be exact, got {got:.1%}",
                     fix="mend it or the targets; where targets are drawn: stochastic = True; where "
-                    "nobody knows an exact rule: return None",
+                    "inputs leave several answers: determined False; where nobody knows a rule: "
+                    "return None",
                 )
             elif not np.array_equal(
                 predictions[batch.scored], task.oracle(_blinded(task, batch))[batch.scored]
@@ -388,7 +417,7 @@ def _check_edit(task: Task, batch: Batch) -> Iterator[Problem]:
             fix="change nothing that an answer rests on; where all matters, nothing",
         )
     for name, edited in edit._asdict().items():
-        predictions = task.oracle(edited)
+        predictions = task.oracle(edited) if task.determined else None
         if predictions is not None and accuracy(predictions, edited, task.tolerance) < 1:
             yield Problem(
                 f"edit: the oracle disagrees with the targets of {name}, in "

@@ -201,7 +201,7 @@ class InContextLanguages(Task):
         facts |= {"words": words[:, 1:], "letters": letters[:, 1:]}
         facts = {name: np.where(scored, values, -1) for name, values in facts.items()}
         targets = np.where(scored, tokens[:, 1:], IGNORE)
-        return Batch(np.ascontiguousarray(tokens[:, :-1]), targets, facts)
+        return Batch(tokens[:, :-1].copy(), targets, facts)
 
     def distribution(self, batch: Batch) -> np.ndarray:
         """The truth, from the fact `_legal`; 0 where nothing is scored."""

@@ -45,10 +45,10 @@ class InContextRegression(Task):
     Chance: the best constant, 0, has squared error 1 + noise^2 and is right (within 0.1, a tenth
     of f's standard deviation) as often as |y| <= 0.1: 8.3 % for d = 20 (by quadrature).
     Facts: `examples`, the number of earlier pairs, i - 1.
-    Oracle: least squares, exact where every scored point has at least d earlier examples and
-    the function is linear without noise; None elsewhere. Where it is none, `shortcuts` has the
-    published baselines instead; for linear functions they include the best predictor there is:
-    least squares of minimal norm without noise (the posterior mean), `ridge` with noise.
+    Oracle: least squares. It is exact where every scored point has at least d earlier examples and
+    the function is linear or sparse without noise. Elsewhere it is the best predictor of linear
+    functions, though not always right: of minimal norm before d examples, and with noise ridge
+    regression, both of which are posterior means. Of other functions none is known there.
     With noise, or a two-layer network, least squares has huge errors near d examples.
 
     Deviations: y has a feature of its own (published: the first coordinate of a vector of zeros,
@@ -138,27 +138,35 @@ class InContextRegression(Task):
         facts[:, 2 * self._first :: 2] = np.arange(self._first, self.num_points)
         return self._batch(x, y, {"examples": facts})
 
+    @property
+    def determined(self) -> bool:
+        """Whether the pairs before each scored point leave one function only."""
+        return self.function != "two_layer" and not self.noise and self._first >= self.dims
+
     def oracle(self, batch: Batch) -> np.ndarray | None:
-        if not self._determined:
+        """Least squares: exact where the function is determined; otherwise, for linear functions,
+        with penalty noise^2 d the posterior mean, so that nothing has a smaller expected error."""
+        if not self.determined and self.function != "linear":
             return None
         x, y = self._pairs(batch.inputs)
-        return self._answers(_least_squares(x, y))
+        return self._answers(_least_squares(x, y, penalty=self.noise**2 * self.dims))
 
     def shortcuts(self, batch: Batch) -> dict[str, np.ndarray]:
         """Published baselines, each from the earlier pairs alone: 0; the weights mean(y x); the
         mean y of the 3 nearest points (0 before any); least squares, of minimal norm before d
-        pairs, unless it is the oracle. With noise also ridge regression with penalty noise^2 d,
-        the posterior mean for linear functions; for sparse ones without an oracle also the lasso
-        (squares / (2 pairs) + 0.01 |w|_1)."""
+        pairs, unless it is the oracle; with noise also ridge regression (penalty noise^2 d),
+        unless that is; for sparse functions without an oracle also the lasso (squares / (2 pairs)
+        + 0.01 |w|_1)."""
         x, y = self._pairs(batch.inputs)
         out = {
             "zero": np.zeros(x.shape[:2]),
             "averaging": _averaging(x, y),
             "3 nearest neighbours": _nearest(x, y),
         }
-        if not self._determined:
+        linear = self.function == "linear"
+        if self.noise or not (self.determined or linear):
             out["least squares"] = _least_squares(x, y)
-            if self.noise:
+            if self.noise and not linear:
                 out["ridge"] = _least_squares(x, y, penalty=self.noise**2 * self.dims)
             if self.function == "sparse":
                 out["lasso"] = _lasso(x, y, self._first)
@@ -209,11 +217,6 @@ class InContextRegression(Task):
     def _first(self) -> int:
         """The first scored point, counted from 0."""
         return self.num_points - 1 if self.scored == "last" else self.scored_from
-
-    @property
-    def _determined(self) -> bool:
-        """Whether the pairs before each scored point leave one function only."""
-        return self.function != "two_layer" and not self.noise and self._first >= self.dims
 
     def _values(
         self, rng: np.random.Generator, x: np.ndarray, *, opposite: bool = False

@@ -84,6 +84,8 @@ class InductionHeads(Task):
                 "length must be >= induction_length + 2: "
                 f"{self.length} < {self.induction_length + 2}"
             )
+        if self.num_triggers > self.length:
+            raise ValueError(f"num_triggers must be <= length: {self.num_triggers} > {self.length}")
         return self
 
     @property

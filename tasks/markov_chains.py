@@ -116,9 +116,7 @@ class MarkovChains(Task):
         rows = max(1, CHUNK // self.num_states ** (self.order + 1))
         for start in range(0, n, rows):
             self._walk(rng, sequences[start : start + rows])
-        inputs, targets = (
-            np.ascontiguousarray(part) for part in (sequences[:, :-1], sequences[:, 1:])
-        )
+        inputs, targets = sequences[:, :-1].copy(), sequences[:, 1:].copy()
         facts = self._facts(inputs)
         targets[:, : self._first] = IGNORE
         for fact in facts.values():

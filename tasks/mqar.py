@@ -28,6 +28,7 @@ from tasks.distinct import distinct, race, reordered, rotated
 from tasks.history import arrays
 
 FILLER = 0
+TABLE = 2**20  # marks of used tokens at once, so that they stay in the caches
 
 
 class MultiQuery(Task):
@@ -86,7 +87,7 @@ class MultiQuery(Task):
             return FILLER
         if self.filler == "ambiguous":
             return rng.integers(self.vocab_size, size=(len(used), self.length))
-        return others(rng, np.sort(used, axis=1), self.vocab_size, self.length)
+        return others(rng, used, self.vocab_size, self.length)
 
     def _moved(self, batch: Batch, order: np.ndarray) -> dict[str, np.ndarray]:
         """The facts after the cells of the context were put into this order."""
@@ -109,20 +110,31 @@ class MultiQuery(Task):
 
 
 def others(rng: np.random.Generator, used: np.ndarray, vocab: int, length: int) -> np.ndarray:
-    """(n, length) uniform tokens of 1 .. vocab - 1 that are not in used (n, m), sorted rows."""
-    n, m = used.shape
-    dtype = np.int32 if n * vocab < 2**31 else np.int64
-    rank = rng.integers(vocab - 1 - m, size=(n, length), dtype=dtype)
-    # The token of rank r is 1 + r plus the number of used ones below it.
-    below = (used - 1 - np.arange(m)).astype(dtype)
-    if m <= 16:
-        token = rank + 1
-        for column in below.T:
-            token += column[:, None] <= rank
-        return token
-    offset = (vocab * np.arange(n, dtype=dtype))[:, None]
-    passed = np.searchsorted((below + offset).ravel(), rank + offset, side="right")
-    return 1 + rank + passed - m * np.arange(n)[:, None]
+    """(n, length) uniform tokens of 1 .. vocab - 1 that are not in the row of used (n, m)."""
+    (n, m), out = used.shape, np.empty((len(used), length), dtype=np.int64)
+    if 2 * m > vocab - 1 or vocab > TABLE:  # few are free, or too many to mark
+        rank = rng.integers(vocab - 1 - m, size=(n, length))
+        # The token of rank r is 1 + r plus the number of used ones below it.
+        below = np.sort(used, axis=1) - 1 - np.arange(m)
+        first = (vocab * np.arange(n))[:, None]
+        passed = np.searchsorted((below + first).ravel(), rank + first, side="right")
+        return 1 + rank + passed - m * np.arange(n)[:, None]
+    size = max(1, TABLE // vocab)
+    is_used = np.zeros(min(n, size) * vocab, dtype=bool)
+    for start in range(0, n, size):
+        rows = used[start : start + size]
+        first = (vocab * np.arange(len(rows)))[:, None]
+        taken = (rows + first).ravel()
+        is_used[taken] = True
+        cells = rng.integers(1, vocab, size=(len(rows), length)) + first
+        flat = cells.ravel()  # a view
+        again = np.flatnonzero(is_used[flat])
+        while len(again):
+            flat[again] = rng.integers(1, vocab, size=len(again)) + vocab * (again // length)
+            again = again[is_used[flat[again]]]
+        out[start : start + size] = cells - first
+        is_used[taken] = False
+    return out
 
 
 def look_up(keys: np.ndarray, values: np.ndarray, asked: np.ndarray) -> np.ndarray:

@@ -166,7 +166,7 @@ def _example(name: str) -> list[str]:
 def _numbers(task: Task, shown: Shown) -> list[str]:
     """To two decimals where real numbers are rounded, otherwise on other machines."""
     digits = 2 if task.real_targets or task.num_features else 3
-    oracle = BEST if task.stochastic else "oracle"
+    oracle = "oracle" if task.determined else BEST
     known = "not known" if shown.oracle is None else writing.share_text(shown.oracle, digits)
     rows = [(oracle, known), ("chance", writing.share_text(shown.chance, digits))]
     rows += [
@@ -176,7 +176,7 @@ def _numbers(task: Task, shown: Shown) -> list[str]:
     text = f"Accuracy at the defaults: {_listed(rows)}."
     if shown.errors:
         errors = writing.oracle_first(shown.errors)
-        rows = [(n if n == "oracle" else _shortcut(n), f"{value:.2f}") for n, value in errors]
+        rows = [(oracle if n == "oracle" else _shortcut(n), f"{e:.2f}") for n, e in errors]
         text += f" Mean squared error: {_listed(rows)}."
     if shown.nats:
         rows = [(name, f"{value:.{digits}f}") for name, value in shown.nats.items()]

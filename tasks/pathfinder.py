@@ -25,7 +25,7 @@ WHITE = 255
 PADDING = 1  # pixels at every side of an image that curves keep clear of
 TRIALS = 5  # to grow one distractor
 CHUNK = 2048  # pairs of curves grown at once
-MAX_PAIRS = 64 * CHUNK  # tried at most, and as many more for each example that was found
+MAX_PAIRS = 64 * CHUNK, 4 * CHUNK  # tried at most: at all, and more for each example found
 FIT_EXAMPLES, NEIGHBOURS = 1000, 50  # behind the shortcuts
 
 
@@ -115,18 +115,18 @@ class Pathfinder(Task):
     """Distractors; by default as many as make 20 (size 32) or 22 (64) paddles."""
     paddle_length: Count | None = None
     """Pixels; by default 2 (size 32) or 5 (64)."""
-    paddle_thickness: Annotated[float, Field(gt=0)] | None = None
+    paddle_thickness: Annotated[float, Field(gt=0, le=64)] | None = None
     """Pixels; by default 0.5 (size 32) or 1 (64)."""
     margin: Count | None = None
     """Pixels between a paddle and each end of the gap; by default 1."""
-    continuity: Annotated[float, Field(gt=0)] | None = None
+    continuity: Annotated[float, Field(gt=0, le=100)] | None = None
     """How straight curves are; by default 1 (size 32) or 1.8 (64)."""
-    contrast: Annotated[float, Field(gt=0)] | None = None
+    contrast: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Brightness of a paddle where it covers a pixel, in units of white; cut off at 1. By default
     1.5 (size 32) or 0.8 (64)."""
     seed_distance: Count | None = None
     """Pixels between the origins; by default 7 (size 32) or 12 (64)."""
-    marker_radius: Annotated[float, Field(ge=1)] | None = None
+    marker_radius: Annotated[float, Field(ge=1, le=64)] | None = None
     """Pixels; by default 1.5 (size 32) or 2.5 (64)."""
 
     summary: ClassVar[str] = "tell whether two marked ends belong to one dashed curve"
@@ -272,11 +272,12 @@ class Pathfinder(Task):
         table, found, masks, done, tried = self._table, [], [], 0, 0
         empty = self._empty()
         while done < n:
-            if tried >= MAX_PAIRS * (1 + done):
+            if tried >= MAX_PAIRS[0] + MAX_PAIRS[1] * done:
                 raise HarnessError(
                     f"pathfinder: only {done} of {tried:,} pairs of curves with "
                     f"{self.contour_length} paddles found room in {self.size} x {self.size} pixels",
-                    fix="make contour_length, paddle_length or margin smaller",
+                    fix="make contour_length, paddle_length, paddle_thickness, margin or "
+                    "continuity smaller",
                 )
             mask = np.repeat(empty[None], CHUNK, axis=0)
             curves, grids = grow_pair(table, mask, self._tails(rng), self.contour_length, rng)

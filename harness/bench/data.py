@@ -95,6 +95,9 @@ def _generators() -> dict[str, Generator]:
         "mqar, V 8192, L 256, 64 pairs": Generator(
             get("mqar", length=256, num_pairs=64), plain_mqar, 2896, 25
         ),
+        "the same, filled with other tokens": Generator(
+            get("mqar", length=256, num_pairs=64, filler="random"), plain_mqar, 2896, 25
+        ),
         "in_context_recall, V 16, L 128": Generator(
             get("in_context_recall"), plain_in_context_recall, 1263, 100
         ),
@@ -109,7 +112,8 @@ def _generators() -> dict[str, Generator]:
 
 
 def plain_mqar(task: Task, rng: np.random.Generator) -> np.ndarray:
-    """Zoology's rule: permutations of all keys and values, slots drawn by their law."""
+    """Zoology's rule: permutations of all keys and values, slots drawn by their law; filled with
+    zeros, whatever the task is filled with."""
     half, pairs, length = task.vocab_size // 2, task.num_pairs, task.length
     keys = rng.permutation(np.arange(1, half))[:pairs]
     values = rng.permutation(np.arange(half, task.vocab_size))[:pairs]

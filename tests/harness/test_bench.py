@@ -88,7 +88,7 @@ def test_generators_and_their_share_of_a_step(monkeypatch):
     monkeypatch.setattr(data, "NUM_STEPS", 2)
     monkeypatch.setattr(data, "STEPS", {short: data.STEPS[short]})
     result = json.loads(orchid("bench", "data", "--json").stdout)
-    assert len(result["rows"]) == 5 and [row["run"] for row in result["steps"]] == [short]
+    assert len(result["rows"]) == 6 and [row["run"] for row in result["steps"]] == [short]
     assert all(row["per_s"] > row["plain_per_s"] > 0 for row in result["rows"])
     assert result["steps"][0]["draw_ms"] > 0
     shown = data.render(result).splitlines()

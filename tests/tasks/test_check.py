@@ -5,6 +5,7 @@ That it passes what is shipped is part of test_contract.
 
 from __future__ import annotations
 
+import sys
 from typing import ClassVar
 
 import numpy as np
@@ -83,6 +84,15 @@ class First(Toy):
 
     def oracle(self, batch):
         return np.repeat(batch.inputs[:, :1], 4, axis=1)
+
+
+def sliced(self, rng, n):
+    """As `First.sample`, but of one row both slices are views."""
+    sequences = rng.integers(8, size=(n, 5))
+    sequences[:, -1] = sequences[:, 0]
+    inputs, targets = (np.ascontiguousarray(part) for part in (sequences[:, :-1], sequences[:, 1:]))
+    targets[:, :-1] = IGNORE
+    return Batch(inputs, targets, {})
 
 
 def broken(kind: type[Task], **changes) -> Task:
@@ -323,6 +333,30 @@ PROMISES = {  # attributes that break a promise, what is said of them, and the f
     "drawn numbers": (
         Square, {"stochastic": True}, "drawn targets should be classes, got real_targets",
         "one of stochastic and real_targets",
+    ),
+    "names that are no texts": (
+        First, {"token_names": property(lambda self: list(range(8)))},
+        "token_names should be texts, got [0, 1, 2]", "str(...) of each",
+    ),
+    "a shortcut whose name is no text": (
+        First, {"shortcuts": lambda self, b: {1: b.inputs}},
+        "shortcuts should be predictions by name, got the name 1", "it is empty: {}",
+    ),
+    "a chance that is a text": (
+        First, {"chance": property(lambda self: "half")},
+        "chance should be between 0 and 1, got 'half'", "a uniform guess",
+    ),
+    "a sample that ends the program": (
+        First, {"sample": lambda self, rng, n: sys.exit("enough")},
+        "it raises SystemExit: enough", "to see the traceback",
+    ),
+    "one example whose targets are a view of its inputs": (
+        First, {"sample": sliced},
+        "one example: two of its arrays share memory", "copy slices: .copy()",
+    ),
+    "a size beyond all models": (
+        First, {"input_length": property(lambda self: 10**9)},
+        "input_length should be <= 2^24, got 1,000,000,000", "make the parameters smaller",
     ),
     "no summary": (
         First, {"summary": None}, "it has no summary", 'summary: ClassVar[str] = "one line"',

@@ -80,8 +80,12 @@ def test_every_prompt_by_a_plain_reader(chosen, seed):
                 got = shortcuts[name][row, 2 * i, 0]
                 assert got == pytest.approx(value, rel=1e-5, abs=1e-5)
     determined = task.function != "two_layer" and not task.noise and first >= task.dims
-    assert (task.oracle(batch) is not None) == determined == ("least squares" not in shortcuts)
-    assert ("ridge" in shortcuts) == (task.noise > 0)
+    linear = task.function == "linear"
+    assert task.determined == determined
+    assert (task.oracle(batch) is not None) == (determined or linear)
+    is_oracle = determined or (linear and not task.noise)
+    assert ("least squares" not in shortcuts) == is_oracle
+    assert ("ridge" in shortcuts) == (task.noise > 0 and not linear)
     assert ("lasso" in shortcuts) == (task.function == "sparse" and not determined)
     assert task.answers_in_inputs == (first < task.num_points - 1)
 
@@ -182,7 +186,7 @@ def test_baselines_have_their_closed_forms():
     d = 8
     task, m = regression(dims=d, num_points=14), np.arange(14)
     batch = task.sample(generator("closed"), 10_000)
-    shortcuts = task.shortcuts(batch)
+    shortcuts = task.shortcuts(batch) | {"least squares": task.oracle(batch)}
     closed = {
         "zero": np.ones(14),
         "averaging": np.where(m == 0, 1, (d + 1) / np.maximum(m, 1)),
@@ -204,10 +208,10 @@ def test_ridge_is_the_best_linear_predictor_under_noise():
     late = m > d + 4  # fourth moments exist
     expected = noise**2 * (1 + d / np.maximum(m - d - 1, 1))
     assert (np.abs(squares - expected) < 4 * error)[late].all()
-    ridge, _ = errors_by_examples(shortcuts["ridge"], batch)
+    ridge, _ = errors_by_examples(task.oracle(batch), batch)
     assert (ridge > noise**2).all() and (ridge <= squares + 1e-9).all()
-    others = [squared_error(p, batch) for name, p in shortcuts.items() if name != "ridge"]
-    assert squared_error(shortcuts["ridge"], batch) < min(others)
+    others = [squared_error(p, batch) for p in shortcuts.values()]
+    assert squared_error(task.oracle(batch), batch) < min(others)
 
 
 @pytest.mark.parametrize("repeat", [False, True])
@@ -277,9 +281,11 @@ def test_oracle_is_exact_from_d_examples_on(function):
     batch = task.sample(generator("exact"), 1000)
     assert accuracy(task.oracle(batch), batch, task.tolerance) == 1
     others = regression(function=function, scored_from=19)
-    assert others.oracle(batch) is None
     missing = others.sample(generator("exact"), 200)
-    least = others.shortcuts(missing)["least squares"]
+    least = others.oracle(missing)
+    assert not others.determined and (least is None) == (function == "sparse")
+    if least is None:
+        least = others.shortcuts(missing)["least squares"]
     right = hits(least, missing, others.tolerance)[:, 38]  # after 19 examples: one too few
     assert right.mean() < 0.6
 
