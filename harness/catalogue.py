@@ -14,7 +14,7 @@ from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
 from tasks import writing
 from tasks.base import GROUPS, OTHER, TASKS, Task
-from tasks.check import check_task
+from tasks.check import check_sizes, check_task
 from tasks.show import BEST, Shown, show
 
 Section = dict[str, Any]
@@ -148,14 +148,15 @@ def show_task(name: str, overrides: Sequence[str], seed: int) -> ShownTask:
             raise HarnessError(f"--set {override}: expected key=value")
         data[key.strip().removeprefix("task.")] = yaml.scalar(text)
     task = parse_component(TASKS, _with_folder(data))
+    check_sizes(task)
     if source_digest(type(task)) is not None:
         check_task(task)
     try:
         return ShownTask(task, show(task, seed=seed))
     except MemoryError:
         raise HarnessError(
-            f"an example of {name} with these parameters does not fit into memory",
-            fix="choose a shorter length",
+            f"examples of {name} with these parameters do not fit into memory",
+            fix="make them smaller",
         ) from None
 
 

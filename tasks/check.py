@@ -15,8 +15,13 @@ from harness.foundation.seeding import generator
 from tasks.base import Batch, Edit, Task, accuracy, hits
 from tasks.dataset import Dataset
 
-SIZES = {"num_tokens": 0, "num_features": 0, "num_outputs": 1, "input_length": 1, "max_scored": 1}
-LARGEST = 2**24  # of a size
+SIZES = {  # least and largest
+    "num_tokens": (0, 2**24),
+    "num_features": (0, 2**16),
+    "num_outputs": (1, 2**24),
+    "input_length": (1, 2**21),
+    "max_scored": (1, 2**21),
+}
 
 
 def check_task(task: Task, *, num_examples: int = 64) -> None:
@@ -45,9 +50,10 @@ def check_tasks(tasks: Iterable[Task]) -> None:
 
 
 def check_sizes(task: Task) -> None:
-    """Raises HarnessError where a size, without which no model can be described, is none."""
+    """Raises HarnessError where a size, without which no model can be described, is none, or is
+    too large for any."""
     problems = []
-    for name, least in SIZES.items():
+    for name, (least, largest) in SIZES.items():
         try:
             size = getattr(task, name)
         except HarnessError:
@@ -58,9 +64,9 @@ def check_sizes(task: Task) -> None:
         if not isinstance(size, (int, np.integer)) or size < least:
             message = f"{name} should be a whole number from {least} on, got {size!r}"
             problems.append(Problem(message, fix=f"give {name} as a property: see tasks.base.Task"))
-        elif size > LARGEST:
-            message = f"{name} should be <= 2^24, got {size:,}"
-            problems.append(Problem(message, fix="make the parameters smaller that it comes from"))
+        elif size > largest:
+            message = f"{name} should be <= {largest:,}, got {size:,}"
+            problems.append(Problem(message, fix="make the parameters that it comes from smaller"))
     if problems:
         raise HarnessError(item._replace(where=f"task {task.name}") for item in problems)
 

@@ -7,8 +7,10 @@ generator behind it. Deviations: see `LraPathfinder`.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -135,6 +137,13 @@ def _index(task: LraPathfinder) -> Index:
     metadata = [path for path in (root / "metadata").glob("*.npy") if path.stem.isdigit()]
     metadata.sort(key=lambda path: int(path.stem))
     images, labels = [], []
+
+    @cache
+    def there(folder: str) -> set[str]:
+        """Names in a folder of images, of which the release has some hundred."""
+        inside = re.fullmatch(r"imgs/\w+", folder) and (root / folder).is_dir()
+        return set(os.listdir(root / folder)) if inside else set()
+
     for path in metadata:
         entries = _fields(path)
         if not entries:
@@ -148,16 +157,20 @@ def _index(task: LraPathfinder) -> Index:
                 if len(fields) < 4:
                     raise ValueError(f"expected 4 fields or more, got {len(fields)}")
                 label = class_number(fields[3], ("0", "1"))
+                image = f"{fields[0]}/{fields[1]}"
+                if (task.size, task.difficulty, image) == EMPTY:
+                    continue
+                if fields[1] not in there(fields[0]):
+                    raise ValueError(f"there is no such image in {root}")
             except ValueError as error:
                 raise HarnessError(
                     f"{error}: {shown(' '.join(fields))}",
                     where=place,
-                    fix="mend the line: imgs/<k> sample_<n>.png <n> <label 0 or 1> ...",
+                    fix="mend the line: imgs/<k> sample_<n>.png <n> <label 0 or 1> ...; or unpack "
+                    "the archive again",
                 ) from None
-            image = f"{fields[0]}/{fields[1]}"
-            if (task.size, task.difficulty, image) != EMPTY:
-                images.append(image)
-                labels.append(label)
+            images.append(image)
+            labels.append(label)
     if not images:
         raise HarnessError(
             "no metadata file <k>.npy here lists an image",

@@ -356,7 +356,7 @@ PROMISES = {  # attributes that break a promise, what is said of them, and the f
     ),
     "a size beyond all models": (
         First, {"input_length": property(lambda self: 10**9)},
-        "input_length should be <= 2^24, got 1,000,000,000", "make the parameters smaller",
+        "input_length should be <= 2,097,152, got 1,000,000,000", "that it comes from smaller",
     ),
     "no summary": (
         First, {"summary": None}, "it has no summary", 'summary: ClassVar[str] = "one line"',

@@ -159,6 +159,8 @@ LINE = "imgs/0 sample_0.png 0 1 1.8 14 4 5 1.5 3 1\n"
         (f"{LINE}imgs/0 sample_1.png 1\n", ":2", "expected 4 fields or more, got 3"),
         (f"{LINE}{LINE.replace(' 1 ', ' 2 ')}", ":2", r"label should be 0 \.\. 1 .*got '2'"),
         (f"{LINE}\n", ":2", "expected 4 fields or more, got 0"),
+        (f"{LINE}imgs/0 sample_99.png 99 1\n", ":2", "there is no such image in .*sample_99"),
+        (f"{LINE}../imgs/0 sample_0.png 0 1\n", ":2", r"there is no such image in .*\.\./imgs"),
         (b"\xff\xfe", "", "neither text nor an array of texts"),
         (b"", "", "the file lists no image"),
         (b"\x93NUMPY\x01\x00\x06\x00{{{{{\n", "", "neither text nor an array of texts"),
