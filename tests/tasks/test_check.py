@@ -352,7 +352,7 @@ PROMISES = {  # attributes that break a promise, what is said of them, and the f
     ),
     "one example whose targets are a view of its inputs": (
         First, {"sample": sliced},
-        "one example: two of its arrays share memory", "copy slices: .copy()",
+        "one example: inputs and targets share memory", "copy slices: .copy()",
     ),
     "a size beyond all models": (
         First, {"input_length": property(lambda self: 10**9)},
