@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from harness.training.metrics import FOLLOWS, KEEPS, STAYS
 from reports.grid import Grid, Section
 from reports.records import Records
 from reports.statistics import Estimate, mean_interval
@@ -14,8 +15,6 @@ NOTE = (
     "share of answers that are the new one (follows), the old one (stays), or neither. Distractor "
     "edited: nothing that matters was changed; share of answers that are as before (keeps)."
 )
-FOLLOWS, STAYS = "evidence edited, follows", "evidence edited, stays"
-KEEPS = "distractor edited, keeps"
 
 
 class Edited(NamedTuple):

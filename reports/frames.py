@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reports import edits, exact_match, lengths, optimum
+from harness.training.metrics import EXACT_MATCH, SHORT
+from reports import lengths
 from reports.records import Records, Run
 
 if TYPE_CHECKING:
@@ -29,16 +30,6 @@ _FACTS = (
     "regime", "params", "params_without_embedding", "flops_per_token", "state_size", "chance",
     "oracle",
 )  # fmt: skip
-_TESTS = {  # columns of runs, and the test metrics that they hold
-    "exact_match": exact_match.METRIC,
-    "follows": edits.FOLLOWS,
-    "stays": edits.STAYS,
-    "keeps": edits.KEEPS,
-    "loss_above_optimum": optimum.LOSS,
-    "kl_from_optimum": optimum.DIVERGENCE,
-    "total_variation": optimum.VARIATION,
-    "legal": optimum.LEGAL,
-}
 _RUN = (
     "run_id", "arm", "purpose", "seed", "status", "accuracy", "loss", "steps", "steps_to_solve",
     "wall_s", "message",
@@ -53,10 +44,10 @@ def build(records: Records) -> Frames:
     columns = [_column(key) for key in varied]
     runs = pd.DataFrame(
         [_run_row(run) for run in records.runs],
-        columns=[*_RUN[:2], *columns, *_RUN[2:], *_TESTS, *_FACTS],
+        columns=[*_RUN[:2], *columns, *_RUN[2:], *SHORT, *_FACTS],
     ).astype(
         {"steps": "Int64", "steps_to_solve": "Int64", "accuracy": float, "loss": float}
-        | dict.fromkeys([*_TESTS, "oracle"], float)
+        | dict.fromkeys([*SHORT, "oracle"], float)
     )
     head = ["run_id", "arm", "purpose", "seed"]
     measurements = pd.DataFrame(
@@ -78,19 +69,19 @@ def _run_row(run: Run) -> dict[str, Any]:
     facts = {key: run.arm.facts.get(key) for key in _FACTS}
     varied = {_column(key): value for key, value in (run.arm.levels | run.nuisance).items()}
     own = {key: getattr(run, key) for key in _RUN if key != "arm"}
-    tests = {column: run.tests.get(metric) for column, metric in _TESTS.items()}
+    tests = {column: run.tests.get(metric) for column, metric in SHORT.items()}
     return {**facts, **varied, **own, **tests, "arm": run.arm.label}
 
 
 def _length_rows(run: Run) -> Iterator[tuple]:
     for _, length, is_trained, ending in lengths.places(run.arm, run.tests):
-        values = (run.tests.get(what + ending) for what in ("accuracy", "loss", exact_match.METRIC))
+        values = (run.tests.get(what + ending) for what in ("accuracy", "loss", EXACT_MATCH))
         yield (*_key(run), length, is_trained, *values)
 
 
 def _column(key: str) -> str:
     """A factor may be called like a column of ours; then it yields."""
-    return f"factor.{key}" if key in (*_RUN, *_TESTS, *_FACTS) else key
+    return f"factor.{key}" if key in (*_RUN, *SHORT, *_FACTS) else key
 
 
 def _key(run: Run) -> tuple:

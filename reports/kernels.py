@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from harness.training.metrics import KERNEL_LENGTH, UNDER
 from reports.grid import Grid, Section
 from reports.records import Records
 from reports.statistics import Estimate, mean_interval
 from reports.table import NOTHING, estimate_text, plain
-
-UNDER, LENGTH = "accuracy, h ", "effective length of "  # how the measurements are called
 
 INTERVENTIONS = (
     "h is the kernel that the example's own input makes, in every layer at once. Drop: what a run "
@@ -82,7 +81,9 @@ def interventions(records: Records) -> list[Intervened]:
 def lengths(records: Records) -> Lengths | None:
     """Mean effective lengths of each arm's kernels; None where none was measured."""
     found = {arm.condition_id: records.tested(arm) for arm in records.arms}
-    names = sorted({name for runs in found.values() for name in _names(runs, LENGTH)}, key=_order)
+    names = sorted(
+        {name for runs in found.values() for name in _names(runs, KERNEL_LENGTH)}, key=_order
+    )
     if not names:
         return None
     rows = []
@@ -92,7 +93,7 @@ def lengths(records: Records) -> Lengths | None:
         if any(values):
             means = [mean_interval(each) if each else None for each in values]
             rows.append((plain(arm.label), means))
-    return Lengths([plain(name.removeprefix(LENGTH)) for name in names], rows)
+    return Lengths([plain(name.removeprefix(KERNEL_LENGTH)) for name in names], rows)
 
 
 def intervention_section(records: Records) -> Section | None:
@@ -117,7 +118,7 @@ def _names(runs: list[dict[str, float]], prefix: str) -> list[str]:
 
 def _order(name: str) -> tuple[list[int | str], str]:
     """Layer by layer, layer 10 after layer 9; h before h0."""
-    kernel, _, place = name.removeprefix(LENGTH).partition(", ")
+    kernel, _, place = name.removeprefix(KERNEL_LENGTH).partition(", ")
     return [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", place)], kernel
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from reports import exact_match
+from harness.training.metrics import EXACT_MATCH
 from reports.grid import Grid, Section
 from reports.records import Arm, Records
 from reports.statistics import Estimate, mean_interval
@@ -46,7 +46,7 @@ def section(records: Records) -> Section | None:
         grids.append(_grid(some, f"accuracy by {word}", "accuracy"))
         several = [each for each in some if each.exact is not None]
         if several:
-            grids.append(_grid(several, f"{exact_match.METRIC} by {word}", "exact"))
+            grids.append(_grid(several, f"{EXACT_MATCH} by {word}", "exact"))
         for name in dict.fromkeys(loss_name(each.arm) for each in some):
             alike = [each for each in some if loss_name(each.arm) == name]
             grids.append(_grid(alike, f"{name} by {word}", "loss"))
@@ -80,7 +80,7 @@ def _at_lengths(arm: Arm, records: Records) -> list[AtLength]:
     for word, length, is_trained, suffix in places(arm, metrics):
         accuracy, loss, exact = (
             [values[what + suffix] for values in tested if what + suffix in values]
-            for what in ("accuracy", "loss", exact_match.METRIC)
+            for what in ("accuracy", "loss", EXACT_MATCH)
         )
         out.append(
             AtLength(

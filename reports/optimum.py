@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from harness.training.metrics import DIVERGENCE, LEGAL, LOSS_ABOVE_OPTIMUM, VARIATION
 from reports.grid import Grid, Section
 from reports.records import Records
 from reports.statistics import Estimate, mean_interval
@@ -16,8 +17,6 @@ NOTE = (
 )
 LEGAL_NOTE = " Legal: share of likeliest answers that are possible at all."
 SIMPLE_NOTE = " Simple: the best of the predictors that are simpler than that, above the same loss."
-LOSS, DIVERGENCE = "loss above optimum", "KL from optimum"
-VARIATION, LEGAL = "total variation", "legal"
 
 
 class Distance(NamedTuple):
@@ -39,7 +38,7 @@ def distances(records: Records) -> list[Distance]:
         if runs:
             loss, divergence, variation, legal = (
                 mean_interval([values[name] for values in runs])
-                for name in (LOSS, DIVERGENCE, VARIATION, LEGAL)
+                for name in (LOSS_ABOVE_OPTIMUM, DIVERGENCE, VARIATION, LEGAL)
             )
             out.append(
                 Distance(
@@ -59,7 +58,7 @@ def section(records: Records) -> Section | None:
     found = distances(records)
     if not found:
         return None
-    head = ["drawn targets", LOSS, "KL", VARIATION]
+    head = ["drawn targets", LOSS_ABOVE_OPTIMUM, "KL", VARIATION]
     rows = [
         [row.arm, *map(quantity_text, (row.loss, row.divergence)), estimate_text(row.variation)]
         for row in found

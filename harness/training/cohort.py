@@ -44,6 +44,7 @@ from harness.training.evaluation import (
     loss_per_target,
 )
 from harness.training.events import Diverged, Event, Finished, Measured, Started
+from harness.training.metrics import EXACT_MATCH, UNDER, at_length
 from harness.training.optimiser import AdamW, clip_, schedule_factor
 from harness.training.stack import Stack
 from harness.weights import member as member_weights
@@ -241,13 +242,13 @@ class _Cohort:
         size = 4 * train.batch_size  # without gradients there is room for more
         matches = task.max_scored > 1 and not task.stochastic
         if matches:
-            out["exact match"] = exact_match(scores.details, data)
+            out[EXACT_MATCH] = exact_match(scores.details, data)
         for intervention in train.interventions:
             if applies(intervention, model):
                 under = evaluate_under(
                     intervention, model, len(self.members), data, size, task.tolerance
                 )
-                out[f"accuracy, h {intervention.label}"] = under.accuracy
+                out[f"{UNDER}{intervention.label}"] = under.accuracy
         if train.effective_kernel_length:
             out |= effective_kernel_lengths(model, len(self.members), data, size)
         if task.stochastic:
@@ -273,11 +274,11 @@ class _Cohort:
             tolerance=other.task.tolerance,
             details=matches,
         )
-        at = f"{self.spec.task.length_parameter} {length}"
-        out = {f"accuracy, {at}": found.accuracy, f"loss, {at}": found.loss}
+        measured = {"accuracy": found.accuracy, "loss": found.loss}
         if matches:
-            out[f"exact match, {at}"] = exact_match(found.details, data)
-        return out
+            measured[EXACT_MATCH] = exact_match(found.details, data)
+        parameter = self.spec.task.length_parameter
+        return {at_length(what, parameter, length): each for what, each in measured.items()}
 
     def _counterfactual(
         self, batch: Batch, data: Examples, scores: Scores

@@ -22,6 +22,16 @@ from harness.mixers.orchid.intervention import (
 from harness.model import Model
 from harness.training.data import Examples
 from harness.training.events import Slice
+from harness.training.metrics import (
+    DIVERGENCE,
+    FOLLOWS,
+    KEEPS,
+    KERNEL_LENGTH,
+    LEGAL,
+    LOSS_ABOVE_OPTIMUM,
+    STAYS,
+    VARIATION,
+)
 from tasks.base import IGNORE, Batch
 
 MAX_VALUES = 64  # of a fact, before its values are gathered into powers of two
@@ -109,10 +119,10 @@ def compare_with_optimum(
         log_p = p.clamp(min=torch.finfo(torch.float64).tiny).log()
         drawn = part.targets.clamp(min=0).unsqueeze(-1)
         values = {
-            "loss above optimum": (log_p - log_q).gather(-1, drawn).squeeze(-1),
-            "KL from optimum": (p * (log_p - log_q)).sum(-1),
-            "total variation": (p - log_q.exp()).abs().sum(-1) / 2,
-            "legal": (p.gather(-1, said).squeeze(-1) > 0).double(),
+            LOSS_ABOVE_OPTIMUM: (log_p - log_q).gather(-1, drawn).squeeze(-1),
+            DIVERGENCE: (p * (log_p - log_q)).sum(-1),
+            VARIATION: (p - log_q.exp()).abs().sum(-1) / 2,
+            LEGAL: (p.gather(-1, said).squeeze(-1) > 0).double(),
         }
         count += int(scored[0].sum())
         for name, value in values.items():
@@ -147,9 +157,9 @@ def counterfactual(
 
     places = scored.cpu().numpy()
     values = {
-        "evidence edited, follows": evidence.right,
-        "evidence edited, stays": near(evidence.answers, target.cpu().numpy()),
-        "distractor edited, keeps": near(distractor.answers, before.answers),
+        FOLLOWS: evidence.right,
+        STAYS: near(evidence.answers, target.cpu().numpy()),
+        KEEPS: near(distractor.answers, before.answers),
     }
     return {name: value[:, places].mean(axis=1) for name, value in values.items()}
 
@@ -193,10 +203,10 @@ def effective_kernel_lengths(
         for kernel in kernels(model, tokens):
             if kernel.h0 is not None:
                 lengths = effective_length(kernel.h0, causal=kernel.h0_is_causal)
-                _add(sums, f"effective length of h0, {kernel.place}", lengths, tokens.shape[1])
+                _add(sums, f"{KERNEL_LENGTH}h0, {kernel.place}", lengths, tokens.shape[1])
             if kernel.h is not None and kernel.has_taps:
                 lengths = effective_length(kernel.h, causal=kernel.h_is_causal)
-                _add(sums, f"effective length of h, {kernel.place}", lengths, tokens.shape[1])
+                _add(sums, f"{KERNEL_LENGTH}h, {kernel.place}", lengths, tokens.shape[1])
     return {name: total / len(data.inputs) for name, total in sums.items()}
 
 
