@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ablations import dotted
+from ablations.claim import Resolved
 from ablations.match import Match
-from harness.foundation.config import Config, parse, to_data
+from harness.foundation.config import At, Config, parse, to_data
 from harness.foundation.seeding import short_hash
 from harness.spec import Purpose, RunSpec
 
@@ -26,10 +28,19 @@ Metric = Literal["accuracy", "loss", "steps_to_solve"]
 
 
 class Seeds(Config):
-    """selection: seeds that choose the nuisances. confirmation: fresh seeds for the answer."""
+    """selection: seeds that choose the nuisances. confirmation: fresh seeds for the answer.
+    then: larger numbers of those, to which `--until-settled` goes on while claims are open."""
 
     selection: int = Field(default=4, ge=0)
     confirmation: int = Field(default=5, ge=1)
+    then: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _looks_grow(self) -> Self:
+        looks = (self.confirmation, *self.then)
+        if any(b <= a for a, b in itertools.pairwise(looks)):
+            raise At(f"each look needs more seeds than the one before, got {looks}", "then")
+        return self
 
 
 class Arm(NamedTuple):
@@ -59,6 +70,7 @@ class Ablation:
     text, file: the YAML it came from. overrides: `--set` as given. match: how the arms were made
     equal in size; its `to` names an arm. protocol: what is said of the published settings under
     base. score: means over groups of arms, as reports read it.
+    claims: what is stated about the arms.
     """
 
     name: str
@@ -77,6 +89,7 @@ class Ablation:
     match: Match | None = None
     protocol: dict[str, Any] | None = None
     score: dict[str, Any] | None = None
+    claims: tuple[Resolved, ...] = ()
 
     @cached_property
     def grid_id(self) -> str:
@@ -95,12 +108,22 @@ class Ablation:
                 for nuisance in self.nuisances:
                     yield from self._runs(arm, nuisance, "selection", self.seeds.selection)
 
-    def confirmation_runs(self, chosen: Mapping[str, dict[str, Any]]) -> Iterator[Run]:
-        """The runs of the arms whose nuisances are chosen (by condition_id) or need no choice."""
+    def confirmation_runs(
+        self, chosen: Mapping[str, dict[str, Any]], num_seeds: Mapping[str, int] | None = None
+    ) -> Iterator[Run]:
+        """The runs of the arms whose nuisances are chosen (by condition_id) or need no choice.
+
+        num_seeds: of arms (by condition_id) that have more than the ablation asks for.
+        """
         for arm in self.arms:
             nuisance = chosen.get(arm.condition_id) if self.needs_selection else self.nuisances[0]
             if nuisance is not None:
-                yield from self._runs(arm, nuisance, "confirmation", self.seeds.confirmation)
+                num = (num_seeds or {}).get(arm.condition_id, self.seeds.confirmation)
+                yield from self._runs(arm, nuisance, "confirmation", num)
+
+    def still_asked(self, num_seeds: Mapping[str, int]) -> dict[str, int]:
+        """Of the numbers to which arms once went on, those that the ablation still names."""
+        return {key: num for key, num in num_seeds.items() if num in self.seeds.then}
 
     def run(self, *, out: str | Path | None = None, executor: str = "auto") -> Summary:
         """Runs what is missing; see `ablations.runner.run`, which takes more options."""

@@ -24,9 +24,10 @@ from harness.training.events import Diverged, Event, Failed, Finished, Measured,
 
 if TYPE_CHECKING:  # reports read ledgers without torch
     from ablations.ablation import Ablation, Arm, Run
+    from ablations.claim import Resolved
 
 FILE = "ledger.sqlite"
-VERSION = 2
+VERSION = 3
 FLUSH_S = 0.2
 HEARTBEAT_S = 5.0
 STALE_S = 60.0  # after which a lock held on another machine counts as abandoned
@@ -54,6 +55,11 @@ CREATE TABLE selections (
     condition_id TEXT, grid_id TEXT, nuisance TEXT, scores TEXT, note TEXT, chosen_at REAL,
     PRIMARY KEY (condition_id, grid_id));
 CREATE TABLE failures (run_id TEXT, message TEXT, traceback TEXT, at REAL);
+CREATE TABLE claims (
+    hash TEXT PRIMARY KEY, data TEXT, declared_looks INTEGER, num_looks INTEGER,
+    runs_before INTEGER, registered_at REAL);
+CREATE TABLE looks (
+    condition_id TEXT, num_seeds INTEGER, at REAL, PRIMARY KEY (condition_id, num_seeds));
 """
 
 
@@ -137,11 +143,16 @@ class Ledger:
         facts: Mapping[str, Mapping[str, Any]],
         runs: Iterable[Run],
         to_choose: int,
+        num_seeds: Mapping[str, int] | None = None,
+        num_looks: int = 1,
     ) -> None:
-        """Replaces the plan: what the ablation asks for now. Finished runs are never touched.
+        """Replaces the plan: what the ablation asks for now. Finished runs are never touched, nor
+        what is known of a claim: when it was first stated, and how many runs had answered by then.
 
         facts: condition_id -> what reports show of the arm (cost, chance, shortcuts, regime).
         to_choose: confirmation runs whose nuisances are not chosen yet.
+        num_seeds: confirmation seeds of arms (by condition_id) that went on to more.
+        num_looks: how often the command may look at the claims before they are settled.
         """
         runs = list(runs)
         self._specs.update({run.spec.run_id: json.dumps(to_data(run.spec)) for run in runs})
@@ -157,11 +168,13 @@ class Ledger:
             "nuisances": ablation.nuisances,
             "grid_id": ablation.grid_id,
             "to_choose": to_choose,
+            "num_seeds": dict(num_seeds or {}),
             "text": ablation.text,
             "file": ablation.file,
             "overrides": list(ablation.overrides),
             "protocol": ablation.protocol,
             "score": ablation.score,
+            "claims": [claim.hash for claim in ablation.claims],
         }
         with self._guard, self._db:
             self._db.executemany(
@@ -186,6 +199,16 @@ class Ledger:
                     )
                     for run in runs
                 ],
+            )
+            for claim in ablation.claims:
+                self._register(claim, num_looks)
+
+    def write_look(self, num_seeds: Mapping[str, int]) -> None:
+        """Records that these arms (by condition_id) have been seen with so many seeds."""
+        with self._guard, self._db:
+            self._db.executemany(
+                "INSERT OR IGNORE INTO looks VALUES (?, ?, ?)",
+                [(condition_id, num, time.time()) for condition_id, num in num_seeds.items()],
             )
 
     def write_selection(self, condition_id: str, grid_id: str, selection: Selection) -> None:
@@ -264,6 +287,20 @@ class Ledger:
                     self._db.execute(statement)
                 self._db.execute("INSERT INTO meta VALUES ('version', ?)", (str(VERSION),))
         _check_version(self._db, self.path)
+
+    def _register(self, claim: Resolved, num_looks: int) -> None:
+        """Stores a claim that is new, with the number of its runs that had ended by now."""
+        ids = sorted(claim.condition_ids)
+        ((before,),) = self._db.execute(
+            "SELECT COUNT(*) FROM plan JOIN runs USING (run_id) WHERE purpose = 'confirmation' "
+            f"AND status != 'failed' AND condition_id IN ({', '.join('?' * len(ids))})",
+            ids,
+        ).fetchall()
+        self._db.execute(
+            "INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (hash) "
+            "DO UPDATE SET data = excluded.data, num_looks = max(num_looks, excluded.num_looks)",
+            (claim.hash, json.dumps(claim.for_ledger()), num_looks, num_looks, before, time.time()),
+        )
 
     def _take_lock(self) -> None:
         with self._db:

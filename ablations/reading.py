@@ -8,6 +8,7 @@
     match                     what makes the arms equal in size; see `ablations.match`
     protocol                  published settings under base; see `ablations.protocol`
     score                     means over groups of arms; see `ablations.score`
+    claims                    what is stated about the arms; see `ablations.claim`
     scales                    named overrides of any of the above
 
 A dotted key sets one field; a mapping replaces a subtree. Every mistake in the file is reported
@@ -25,6 +26,9 @@ from typing import Any, NamedTuple
 
 from ablations import dotted, protocol
 from ablations.ablation import Ablation, Arm, Seeds, with_nuisance
+from ablations.claim import Claim, Resolved
+from ablations.claimed_arms import resolve
+from ablations.labels import arm_label, level_label
 from ablations.ledger import read_meta
 from ablations.match import WORDS, Match, number_at, solve
 from ablations.protocol import Protocol
@@ -40,7 +44,7 @@ LIBRARY = FilePath(__file__).parent / "library"
 SCALES = ("smoke", "laptop", "paper")
 KEYS = (
     "name", "question", "source", "base", "factors", "variants", "exclude", "nuisance", "seeds",
-    "metric", "baseline", "match", "protocol", "score", "scales",
+    "metric", "baseline", "match", "protocol", "score", "claims", "scales",
 )  # fmt: skip
 ROOTS = tuple(key for key in RunSpec.model_fields if key not in ("seed", "purpose"))
 
@@ -148,7 +152,7 @@ class _Reader:
         if len(nuisances) > 1 and seeds.selection == 0:
             self._problem(("seeds",), "nuisances are to be chosen, but seeds.selection is 0")
         baseline = self.top.get("baseline")
-        baseline = None if baseline is None else _label(baseline)
+        baseline = None if baseline is None else level_label(baseline)
         if baseline is not None and arms and baseline not in [arm.label for arm in arms]:
             self._problem(
                 ("baseline",),
@@ -156,6 +160,7 @@ class _Reader:
                 did_you_mean(baseline, [arm.label for arm in arms]),
             )
         score = self._score(factors)
+        claims = self._claims(arms, factors)
         if self.problems:
             raise HarnessError(dict.fromkeys(self.problems))
         return Ablation(
@@ -175,6 +180,7 @@ class _Reader:
             match=match,
             protocol=self.protocol.about if self.protocol is not None else None,
             score=score and score.for_ledger(factors),
+            claims=claims,
         )
 
     # -- the parts of the file ------------------------------------------------------------------
@@ -271,6 +277,31 @@ class _Reader:
             self._problem(("score", *place), message, fix)
         return score
 
+    def _claims(self, arms: list[Arm], factors: Factors) -> tuple[Resolved, ...]:
+        """The claims with their arms; not looked for while arms are missing or wrong."""
+        given = self.top.get("claims") or []
+        if not isinstance(given, list):
+            self._problem(("claims",), "expected a list of claims", "- {id: ..., kind: less, ...}")
+            return ()
+        read, arms_are_whole = [], not self.problems
+        for index, data in enumerate(given):
+            place = ("claims", index)
+            try:
+                claim = parse(Claim, data, where=self._where, path=place)
+            except HarnessError as error:
+                self.problems += error.problems
+                continue
+            if claim.id in [other.claim.id for other in read]:
+                self._problem((*place, "id"), f"two claims are called {claim.id!r}", "rename one")
+            elif arms_are_whole:
+                found = resolve(claim, arms, factors)
+                if isinstance(found, Resolved):
+                    read.append(found)
+                else:
+                    for path, message, fix in found:
+                        self._problem((*place, *path), f"claim {claim.id}: {message}", fix)
+        return tuple(read)
+
     def _factors(self) -> dict[str, dict[str, list[Setting]]]:
         """Factor -> level label -> the settings it makes."""
         factors = self._mapping(self.top.get("factors") or {}, ("factors",), "factors")
@@ -299,7 +330,7 @@ class _Reader:
 
     def _levels(self, factor: str, levels: Any, place: Path) -> dict[str, list[Setting]]:
         if isinstance(levels, list):
-            named = {_label(level): level for level in levels}
+            named = {level_label(level): level for level in levels}
             if len(named) < len(levels):
                 self._problem(place, "two levels are the same", "remove one of them")
             places = [(*place, index) for index in range(len(levels))]
@@ -374,7 +405,7 @@ class _Reader:
             levels = dict(zip(factors, labels, strict=True))
             if not any(rule.items() <= levels.items() for rule in excluded):
                 settings = [s for factor, label in levels.items() for s in factors[factor][label]]
-                combinations.append((_arm_label(levels), levels, [settings]))
+                combinations.append((arm_label(levels), levels, [settings]))
         if factors and not combinations and not self.problems:
             self._problem(("exclude",), "every cell of the grid is excluded", "exclude fewer")
         combinations += self._variants(factors)
@@ -450,7 +481,7 @@ class _Reader:
             return match, drafts
         sizes = {draft.arm.label: match.measure(draft.arm.spec) for draft in drafts}
         wanted = match.to if match.to is not None else self.top.get("baseline")
-        to = max(sizes, key=sizes.get) if wanted is None else _label(wanted)
+        to = max(sizes, key=sizes.get) if wanted is None else level_label(wanted)
         if to not in sizes:
             place = ("match", "to") if match.to is not None else ("baseline",)
             self._problem(place, f"no arm is called {to!r}", did_you_mean(to, sizes))
@@ -588,7 +619,7 @@ class _Reader:
             for labels in itertools.product(*(factors[factor] for factor in cross)):
                 levels = dict(zip(cross, labels, strict=True))
                 settings = [s for factor, level in levels.items() for s in factors[factor][level]]
-                crossed = f"{label}, {_arm_label(levels)}" if levels else label
+                crossed = f"{label}, {arm_label(levels)}" if levels else label
                 yield crossed, {"variant": label, **levels}, [settings, own]
 
     def _exclusions(self, factors: Factors) -> list[dict[str, str]]:
@@ -604,13 +635,13 @@ class _Reader:
             for factor, level in self._mapping(rule, place, "an exclusion").items():
                 if factor not in factors:
                     self._problem(place, f"no factor {factor!r}", did_you_mean(factor, factors))
-                elif _label(level) not in factors[factor]:
+                elif level_label(level) not in factors[factor]:
                     self._problem(
                         place,
-                        f"{factor} has no level {_label(level)!r}",
-                        did_you_mean(_label(level), factors[factor]),
+                        f"{factor} has no level {level_label(level)!r}",
+                        did_you_mean(level_label(level), factors[factor]),
                     )
-                labels[factor] = _label(level)
+                labels[factor] = level_label(level)
             out.append(labels)
         return out
 
@@ -682,22 +713,3 @@ def _is_set(path: Path, base: Layers, factors: Factors) -> bool:
 
 def _is_absolute(key: str) -> bool:
     return key.split(".")[0] in ROOTS
-
-
-def _label(level: Any) -> str:
-    if isinstance(level, Mapping):
-        inner = ", ".join(f"{k}={_label(v)}" for k, v in level.items() if k != "name")
-        name = _label(level["name"]) if "name" in level else ""
-        return f"{name}({inner})" if name and inner else name or inner
-    if isinstance(level, list):
-        return ", ".join(map(_label, level))
-    if level is None or isinstance(level, bool):
-        return {None: "none", True: "true", False: "false"}[level]
-    return str(level)
-
-
-def _arm_label(levels: Mapping[str, str]) -> str:
-    if len(levels) == 1:
-        (label,) = levels.values()
-        return label
-    return ", ".join(f"{factor.split('.')[-1]}={label}" for factor, label in levels.items())

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -28,7 +29,6 @@ from harness.training.data import evaluation_batch
 from harness.training.events import Diverged, Event, Finished
 from tasks.base import Task, accuracy, squared_error, surprise
 
-STAGES = ("selection", "confirmation")
 ENDED = ("finished", "diverged")  # a failed run is tried again
 
 
@@ -82,9 +82,13 @@ def make_plan(
     statuses: dict[str, str],
     chosen: dict[str, dict[str, Any]],
     device: str = "cpu",
+    num_seeds: Mapping[str, int] | None = None,
 ) -> Plan:
-    """The plan, given the status of known runs and the nuisances chosen so far."""
-    runs = [*ablation.selection_runs(), *ablation.confirmation_runs(chosen)]
+    """The plan, given the status of known runs and the nuisances chosen so far.
+
+    num_seeds: confirmation seeds of arms (by condition_id) that have more than the ablation asks.
+    """
+    runs = [*ablation.selection_runs(), *ablation.confirmation_runs(chosen, num_seeds)]
     undecided = ablation.needs_selection * sum(
         arm.condition_id not in chosen for arm in ablation.arms
     )
@@ -103,6 +107,7 @@ def plan_from_folder(ablation: Ablation, folder: Path) -> Plan:
     """The plan against what a folder already holds; reads only."""
     statuses: dict[str, str] = {}
     chosen: dict[str, dict] = {}
+    num_seeds: dict[str, int] = {}
     if (folder / FILE).exists():
         db = open_for_reading(folder)
         statuses = dict(db.execute("SELECT run_id, status FROM runs"))
@@ -110,8 +115,10 @@ def plan_from_folder(ablation: Ablation, folder: Path) -> Plan:
             "SELECT condition_id, nuisance FROM selections WHERE grid_id = ?", (ablation.grid_id,)
         )
         chosen = {key: json.loads(text) for key, text in rows}
+        text = db.execute("SELECT value FROM meta WHERE key = 'num_seeds'").fetchone()
+        num_seeds = ablation.still_asked(json.loads(text[0])) if text else {}
         db.close()
-    return make_plan(ablation, statuses, chosen)
+    return make_plan(ablation, statuses, chosen, num_seeds=num_seeds)
 
 
 def run(
@@ -120,10 +127,13 @@ def run(
     out: str | Path | None = None,
     engine: Executor | None = None,
     watchers: Sequence[Watcher] = (),
+    open_claims: Callable[[Path], Collection[str]] | None = None,
 ) -> Summary:
     """Trains what is missing and records it; returns how it ended.
 
     out: the output folder. engine: where cohorts are trained, by default local workers.
+    open_claims: given the folder, the ids of the claims that more seeds may settle; if given, the
+        arms of those go on to the numbers of seeds of `seeds.then`, one after another.
     Raises HarnessError for what a user can mend, KeyboardInterrupt on Ctrl-C; in both cases what
     has been recorded stays, and the same call goes on from there.
     """
@@ -134,24 +144,41 @@ def run(
         _check_folder(ablation, ledger)
         _check_plugins(ablation, ledger)
         facts = {arm.condition_id: arm_facts(arm, ablation.match) for arm in ablation.arms}
+        emit = _fan_out(ledger, watchers, about)
+        num_looks = 1 if open_claims is None else 1 + len(ablation.seeds.then)
+
+        def train(stage: str, num_seeds: Mapping[str, int]) -> list[Run]:
+            plan = _replan(ablation, ledger, facts, engine.device, num_seeds, num_looks)
+            todo = [run for run in plan.pending if run.spec.purpose == stage]
+            for watcher in watchers:
+                watcher.planned(plan, stage, engine.num_workers)
+            if todo:
+                engine.execute(cohorts(todo, engine.device), emit)
+                ledger.flush()
+            return todo
+
+        num_seeds = ablation.still_asked(ledger.meta().get("num_seeds", {}))
         try:
             with engine:
-                for stage in STAGES:
-                    plan = _replan(ablation, ledger, facts, engine.device)
-                    todo = [r for r in plan.pending if r.spec.purpose == stage]
-                    for watcher in watchers:
-                        watcher.planned(plan, stage, engine.num_workers)
-                    emit = _fan_out(ledger, watchers, about)
-                    if todo:
-                        engine.execute(cohorts(todo, engine.device), emit)
-                        ledger.flush()
-                    if stage == "selection":
-                        _retry_failed(todo, ledger, engine, emit)
-                        _select(ablation, ledger)
+                todo = train("selection", num_seeds)
+                _retry_failed(todo, ledger, engine, emit)
+                _select(ablation, ledger)
+                train("confirmation", num_seeds)
+                _look(ablation, ledger, num_seeds)
+                decided = max(num_seeds.values(), default=0)
+                for num in ablation.seeds.then:
+                    if open_claims is None or num <= decided:
+                        continue
+                    arms = _arms_of(ablation, open_claims(folder))
+                    if not arms:
+                        break
+                    num_seeds |= dict.fromkeys(arms, num)
+                    train("confirmation", num_seeds)
+                    _look(ablation, ledger, num_seeds)
         finally:
             for watcher in watchers:
                 watcher.close()
-        plan = _replan(ablation, ledger, facts, engine.device)
+        plan = _replan(ablation, ledger, facts, engine.device, num_seeds, num_looks)
         statuses = ledger.statuses()
     counts = Counter(statuses.get(run.spec.run_id, "missing") for run in plan.runs)
     return Summary(folder, dict(counts))
@@ -197,11 +224,33 @@ def _yardsticks(task: Task, test_examples: int) -> dict[str, Any]:
     return _YARDSTICKS[key]
 
 
-def _replan(ablation: Ablation, ledger: Ledger, facts, device: str) -> Plan:
+def _replan(
+    ablation: Ablation,
+    ledger: Ledger,
+    facts: Mapping[str, Mapping[str, Any]],
+    device: str,
+    num_seeds: Mapping[str, int],
+    num_looks: int,
+) -> Plan:
     chosen = {key: choice.nuisance for key, choice in ledger.selections(ablation.grid_id).items()}
-    plan = make_plan(ablation, ledger.statuses(), chosen, device)
-    ledger.write_plan(ablation, facts, plan.runs, plan.to_choose)
+    plan = make_plan(ablation, ledger.statuses(), chosen, device, num_seeds)
+    ledger.write_plan(ablation, facts, plan.runs, plan.to_choose, num_seeds, num_looks)
     return plan
+
+
+def _arms_of(ablation: Ablation, claim_ids: Collection[str]) -> set[str]:
+    """The arms, by condition_id, that these claims are about."""
+    claims = [each for each in ablation.claims if each.claim.id in claim_ids]
+    return set().union(*(claim.condition_ids for claim in claims))
+
+
+def _look(ablation: Ablation, ledger: Ledger, num_seeds: Mapping[str, int]) -> None:
+    """Records with how many seeds each arm is seen now; not where runs are missing."""
+    chosen = {key: choice.nuisance for key, choice in ledger.selections(ablation.grid_id).items()}
+    statuses, seen = ledger.statuses(), Counter()
+    for run_ in ablation.confirmation_runs(chosen, num_seeds):
+        seen[run_.arm.condition_id] += 1 if statuses.get(run_.spec.run_id) in ENDED else -math.inf
+    ledger.write_look({key: num for key, num in seen.items() if num > 0})
 
 
 def _retry_failed(runs: Sequence[Run], ledger: Ledger, engine: Executor, emit) -> None:

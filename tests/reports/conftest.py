@@ -55,6 +55,7 @@ class Maker:
             "text": "name: conditioning\nquestion: Does the kernel have to depend on the input?\n",
             "file": "conditioning.yaml",
             "overrides": [],
+            "claims": [],
         } | meta
         self._insert("meta", *[(key, json.dumps(value)) for key, value in values.items()])
 
