@@ -1,8 +1,8 @@
 """The command line: verbs only. Each imports what it needs when it is called, so that `--help`,
 `status` and `report` start without torch.
 
-Exit codes: 0 done, 1 finished with failed runs (rerun: with other numbers), 2 user error, 130
-interrupted.
+Exit codes: 0 done, 1 finished with failed runs (rerun: with other numbers; claims: with refuted or
+open ones), 2 user error, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -130,17 +130,33 @@ def plan(name, scale, out, overrides, plugins, as_json) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
 @click.option("--per-gpu", type=click.IntRange(min=1), default=1, help="cohorts that share a GPU")
 @click.option("--address", envvar="RAY_ADDRESS", help="Ray cluster: auto, or its address")
-def run(name, scale, out, overrides, plugins, executor, workers, device, per_gpu, address) -> None:
-    """Trains what is missing, then writes and prints the report."""
+@click.option(
+    "--until-settled", is_flag=True, help="add seeds (seeds.then) to claims that are open"
+)
+def run(
+    name, scale, out, overrides, plugins, executor, workers, device, per_gpu, address, until_settled
+) -> None:
+    """Trains what is missing, then writes and prints the report.
+
+    With --until-settled the arms of open claims go on to the numbers of seeds that the ablation
+    names in seeds.then; alpha is divided by the number of looks, whether or not all are taken.
+    """
     import ablations
     import reports
     from ablations import executors, runner
     from harness.progress import Progress
+    from reports import claims as judged
     from reports.tensorboard import TensorBoard
 
     _load_plugins(plugins)
     ablation = ablations.load(name, scale=scale, overrides=overrides)
     _check(ablation)
+    if until_settled and not (ablation.claims and ablation.seeds.then):
+        raise HarnessError(
+            "--until-settled needs claims, and the looks at them fixed in advance",
+            where=ablation.file,
+            fix="claims: [...] and seeds: {confirmation: 5, then: [8, 12, 16]}",
+        )
     engine = executors.make(
         executor,
         workers=workers,
@@ -151,7 +167,11 @@ def run(name, scale, out, overrides, plugins, executor, workers, device, per_gpu
     )
     folder = _folder_of(name, out, ablation)
     summary = runner.run(
-        ablation, out=folder, engine=engine, watchers=[Progress(), TensorBoard(folder)]
+        ablation,
+        out=folder,
+        engine=engine,
+        watchers=[Progress(), TensorBoard(folder)],
+        open_claims=judged.open_claims if until_settled else None,
     )
     reports.show(folder)
     click.echo(reports.write_html(folder))
@@ -193,6 +213,37 @@ def report(name, scale, out, csv_file, html_file, svg_file) -> None:
         reports.write_svg(folder, svg_file)
     tensorboard.rebuild(folder)
     click.echo(reports.write_html(folder, html_file))
+
+
+@main.command()
+@click.argument("name")
+@SCALE
+@OUT
+@click.option("--expect", type=click.Path(path_type=Path), help="verdicts that must come out")
+@click.option("--freeze", type=click.Path(path_type=Path), help="write the verdicts to expect")
+@JSON
+def claims(name, scale, out, expect, freeze, as_json) -> None:
+    """What the runs say of each claim, and what would settle it.
+
+    Exits with 1 if a claim is refuted or not settled; with --expect, if a verdict is another.
+    """
+    from reports import claims as judged
+
+    folder = _folder(name, scale, out)
+    verdicts = judged.of(folder)
+    if as_json:
+        click.echo(json.dumps([judged.as_data(verdict) for verdict in verdicts], indent=2))
+    else:
+        judged.show(folder, verdicts)
+    if freeze is not None:
+        click.echo(judged.freeze(verdicts, freeze), err=True)
+    if expect is not None:
+        unexpected = judged.unexpected(verdicts, expect)
+        for line in unexpected:
+            click.echo(line, err=True)
+        sys.exit(bool(unexpected))
+    if not all(verdict.word == "supported" for verdict in verdicts):
+        sys.exit(1)
 
 
 @main.command(name="rerun")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ablations.claim import Resolved
 from ablations.ledger import open_for_reading
 from harness.foundation.errors import HarnessError
 
@@ -151,9 +152,23 @@ class Failure(NamedTuple):
     traceback: str
 
 
+class Stated(NamedTuple):
+    """A claim in the ledger. declared_looks: how often it was to be looked at, as said when it was
+    first stated; num_looks: the most that any command has asked for since. runs_before: runs of
+    its arms that had answered before it was stated. is_withdrawn: no longer in the ablation."""
+
+    resolved: Resolved
+    declared_looks: int
+    num_looks: int
+    runs_before: int
+    is_withdrawn: bool
+
+
 @dataclass(frozen=True)
 class Records:
-    """Everything a report says, in the order of the plan. choices: condition_id -> Choice."""
+    """Everything a report says, in the order of the plan. choices: condition_id -> Choice.
+    claims: those of the ablation in their order, then withdrawn ones. looks: condition_id ->
+    numbers of seeds with which the arm has been seen."""
 
     folder: Path
     meta: dict[str, Any]
@@ -161,6 +176,8 @@ class Records:
     runs: list[Run]
     choices: dict[str, Choice]
     failures: list[Failure]
+    claims: list[Stated]
+    looks: dict[str, set[int]]
 
     @property
     def num_to_choose(self) -> int:
@@ -225,7 +242,24 @@ def _read(db: sqlite3.Connection, folder: Path) -> Records:
             "JOIN plan USING (run_id) ORDER BY failures.at"
         )
     ]
-    return Records(folder, meta, arms, list(_runs(db, arms)), choices, failures)
+    looks: dict[str, set[int]] = {}
+    for condition_id, num in db.execute("SELECT condition_id, num_seeds FROM looks"):
+        looks.setdefault(condition_id, set()).add(num)
+    claims = list(_claims(db, meta.get("claims", [])))
+    return Records(folder, meta, arms, list(_runs(db, arms)), choices, failures, claims, looks)
+
+
+def _claims(db: sqlite3.Connection, hashes: list[str]) -> Iterator[Stated]:
+    stored = {
+        row[0]: row[1:]
+        for row in db.execute(
+            "SELECT hash, data, declared_looks, num_looks, runs_before FROM claims "
+            "ORDER BY registered_at, rowid"
+        )
+    }
+    for key in (*hashes, *(key for key in stored if key not in hashes)):
+        data, *counts = stored[key]
+        yield Stated(Resolved.from_ledger(json.loads(data)), *counts, key not in hashes)
 
 
 def _runs(db: sqlite3.Connection, arms: list[Arm]) -> Iterator[Run]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from reports import edits
 from reports.records import Records, Run
-from reports.statistics import difference_interval, smallest_permutation_p
+from reports.statistics import difference_interval, smallest_independent_p
 from reports.table import Row, Table, estimate_text, plain, steps_text, value_text
 
 MARGIN = 0.05  # by which an arm must beat the best shortcut to have shown anything
@@ -329,7 +329,7 @@ def _certainty(table: Table) -> Iterator[Remark]:
         yield Remark(f"A single finished run has no interval: {names}.")
     if counts and counts[0] <= 3:
         most = counts[-1]
-        p = smallest_permutation_p(min(most, 3), min(most, 3))
+        p = smallest_independent_p(min(most, 3), min(most, 3))
         yield Remark(
             "Few seeds: with three runs or fewer an arm, no exact permutation test of two arms "
             f"can reach .05 (the smallest p is {p:.2g}); five or more can."

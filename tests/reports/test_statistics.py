@@ -14,7 +14,7 @@ from reports.statistics import (
     mean_interval,
     median_steps,
     rate_interval,
-    smallest_permutation_p,
+    smallest_independent_p,
 )
 
 A, B = [0.91, 0.95, 0.99, 0.90], [0.61, 0.72, 0.40]
@@ -79,8 +79,8 @@ def test_median_steps_counts_unsolved_as_late(steps, expected):
     assert median_steps(steps) == expected
 
 
-def test_smallest_permutation_p():
-    assert [smallest_permutation_p(n, n) for n in (3, 4, 5)] == [0.1, 2 / 70, 2 / 252]
+def test_smallest_independent_p():
+    assert [smallest_independent_p(n, n) for n in (3, 4, 5)] == [0.1, 2 / 70, 2 / 252]
     exact = stats.permutation_test(
         ([1.0, 2.0, 3.0], [7.0, 8.0, 9.5]), lambda a, b: np.mean(a) - np.mean(b)
     )

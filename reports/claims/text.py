@@ -1,0 +1,162 @@
+"""Verdicts for people and for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.foundation.config import to_data
+from reports.claims.conditions import Side
+from reports.claims.verdict import Verdict, judge
+from reports.grid import Grid, Section
+from reports.records import Records
+from reports.statistics import Estimate
+from reports.table import NOTHING, plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NOTE = (
+    "Effects point the way of the claim: a ratio of steps or seconds (x), else a difference; "
+    "brackets are intervals at 1 - alpha / number of claims. p is two-sided, then after Holm. "
+    "Not significant is never refuted: that takes an effect that points the other way, or an "
+    "interval that leaves out what was claimed."
+)
+STYLES = {
+    "supported": "green",
+    "refuted": "red",
+    "inconclusive": "yellow",
+    "untestable": "dim",
+}
+HEAD = ("claim", "verdict", "effect", "p", "corrected")
+
+
+def section(records: Records) -> Section | None:
+    """The table of the report; None where nothing is claimed."""
+    verdicts = judge(records)
+    if not verdicts:
+        return None
+    rows = [(plain(v.claim.id), v.word, effect_text(v), *p_texts(v)) for v in verdicts]
+    return Section("Claims", NOTE, [Grid(HEAD, rows)])
+
+
+def show(records: Records, verdicts: Sequence[Verdict], console: Console) -> None:
+    """Prints each claim with its verdict, and what limits it."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    meta = records.meta
+    console.print(Text(plain(meta["question"]), style="bold"))
+    console.print(Text(f"{plain(meta['name'])}, scale {plain(meta['scale'])}", style="dim"))
+    for verdict in verdicts:
+        console.print()
+        head = Text(f"{verdict.word:<13}", style=STYLES[verdict.word])
+        head.append(plain(verdict.claim.id), style="bold")
+        console.print(head)
+        for line in lines(verdict):
+            console.print(Padding(Text(line), (0, 0, 0, 13), expand=False))
+    console.print()
+    console.print(Text(NOTE, style="dim"))
+
+
+def lines(verdict: Verdict) -> list[str]:
+    """What stands below a verdict, the number first."""
+    about, claim = verdict.conditions, verdict.claim
+    out = [plain(claim.statement)] if claim.statement else []
+    grade = f" ({verdict.grade})" if verdict.grade else ""
+    out.append(f"{verdict.reason}{grade}")
+    if verdict.effect is not None:
+        p, corrected = p_texts(verdict)
+        text = f"effect {effect_text(verdict)}, p {p}, corrected {corrected}"
+        if verdict.family > 1:
+            text += f" for {verdict.family} claims"
+        out.append(text)
+    out += [side_text(side) for side in about.sides]
+    budgets = "equal budgets" if about.has_equal_budgets else "unequal budgets"
+    tuning = "equal tuning" if about.has_equal_tuning else "unequal tuning"
+    out.append(
+        f"scale {about.scale}; {about.regime or 'regime unknown'}; {budgets}: "
+        f"{', '.join(about.budgets)}; {tuning}: {about.tuning}; {_sizes(verdict)}"
+    )
+    if claim.published is not None:
+        out.append(f"published: {published_text(verdict)}")
+    out += [plain(note) for note in about.notes]
+    if verdict.settle:
+        out.append(f"would be settled by {plain(verdict.settle)}")
+    return out
+
+
+def side_text(side: Side) -> str:
+    """`'own': 5 of 5 runs solved, in 600 steps (median of those)`."""
+    text = f"'{side.label}': {side.solved} of {side.seeds} runs solved"
+    if side.steps_given_solved is not None:
+        text += f", those in {side.steps_given_solved:,.0f} steps (median)"
+    return text + (f", {side.diverged} diverged" if side.diverged else "")
+
+
+def effect_text(verdict: Verdict) -> str:
+    """`x1.83 [1.20, 2.79]`, `+0.21 [+0.05, +0.37]`."""
+    if verdict.effect is None:
+        return NOTHING
+    numbers = _numbers(verdict.effect, verdict.is_ratio)
+    return f"{verdict.bound} {numbers}" if verdict.bound else numbers
+
+
+def _numbers(estimate: Estimate, is_ratio: bool) -> str:
+    form = "{:.3g}" if is_ratio else "{:+.3g}"
+    value, low, high = (NOTHING if each is None else form.format(each) for each in estimate)
+    return f"{'x' * is_ratio}{value} [{low}, {high}]"
+
+
+def p_texts(verdict: Verdict) -> tuple[str, str]:
+    """p and corrected p."""
+    return tuple(
+        NOTHING if p is None else f"{p:.2g}" if p >= 1e-4 else "<.0001"
+        for p in (verdict.p, verdict.corrected_p)
+    )
+
+
+def published_text(verdict: Verdict) -> str:
+    """What the source reports."""
+    found = verdict.claim.published
+    if isinstance(found, dict):
+        return ", ".join(f"{plain(key)} {plain(value)}" for key, value in found.items())
+    return plain(found)
+
+
+def as_data(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as plain data."""
+    about = verdict.conditions._asdict()
+    about["sides"] = [side._asdict() for side in verdict.conditions.sides]
+    return {
+        "id": verdict.claim.id,
+        "verdict": verdict.word,
+        "grade": verdict.grade or None,
+        "reason": verdict.reason,
+        "effect": verdict.effect and verdict.effect._asdict(),
+        "is_ratio": verdict.is_ratio,
+        "bound": verdict.bound or None,
+        "level": verdict.level,
+        "p": verdict.p,
+        "corrected_p": verdict.corrected_p,
+        "alpha": verdict.alpha,
+        "claims_corrected_for": verdict.family,
+        "settled_by": verdict.settle or None,
+        "is_exploratory": verdict.is_exploratory,
+        "equal": {
+            "budgets": verdict.conditions.has_equal_budgets,
+            "tuning": verdict.conditions.has_equal_tuning,
+            "params": verdict.conditions.has_equal_params,
+        },
+        "conditions": about,
+        "claim": to_data(verdict.claim),
+    }
+
+
+def _sizes(verdict: Verdict) -> str:
+    params = verdict.conditions.params
+    if params is None:
+        return "sizes unknown"
+    equal = "alike" if verdict.conditions.has_equal_params else "unequal"
+    low, high = params
+    return f"sizes {equal}: {low:,}" + (f" to {high:,}" if high != low else "") + " parameters"

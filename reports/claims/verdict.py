@@ -1,0 +1,326 @@
+"""Verdicts: every claim of a ledger judged, corrected for their number and for looking twice.
+
+In this order: **untestable**, **refuted**, **supported**, **inconclusive**. A p above the level
+never refutes: only an effect that points the other way, or an interval that leaves out what was
+claimed, does. The interval's level is 1 - alpha / m for m claims; p is corrected after Holm.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from ablations.claim import Claim
+from harness.foundation.seeding import generator
+from reports import statistics
+from reports.claims.comparison import Comparison, compare
+from reports.claims.conditions import Conditions, conditions_of
+from reports.claims.evidence import Compared, gather
+from reports.claims.obstacles import Obstacle, obstacle
+from reports.records import Records, Stated
+from reports.statistics import Estimate
+
+Word = Literal["supported", "refuted", "inconclusive", "untestable"]
+CENSORED = 0.2  # share of unsolved runs above which an interval of steps is a bound only
+POWER = 0.8
+_MORE = "more seeds"
+
+
+class Verdict(NamedTuple):
+    """What the runs say of a claim.
+
+    grade: `meaningful` where the interval lies beyond at_least, `direction only` where not, `real
+    but smaller` where the direction holds and the claimed size does not; else empty.
+    effect: in the direction of the claim, against the nearest rival where there are several; a
+    ratio where is_ratio, else a difference; None where there is none. level: of its interval.
+    bound: `at least` or `at most` where many runs never solved, so that the ratio is only that.
+    p, corrected_p: two-sided, before and after the correction; None where there is none.
+    alpha: what corrected_p is held against. family: claims that are corrected together.
+    settle: what would settle it; empty where it is settled.
+    """
+
+    claim: Claim
+    word: Word
+    reason: str
+    grade: str
+    effect: Estimate | None
+    level: float
+    bound: str
+    p: float | None
+    corrected_p: float | None
+    alpha: float
+    family: int
+    settle: str
+    is_exploratory: bool
+    conditions: Conditions
+
+    @property
+    def is_settled(self) -> bool:
+        return self.word in ("supported", "refuted")
+
+    @property
+    def is_ratio(self) -> bool:
+        return self.claim.is_ratio
+
+    @property
+    def wants_seeds(self) -> bool:
+        """Whether more seeds may settle it, which does not mend what is unfair or incomplete."""
+        return self.settle.startswith(_MORE)
+
+
+class _Tested(NamedTuple):
+    """A claim with what was found before the correction. p is 1 where it is untestable."""
+
+    stated: Stated
+    compared: list[Compared]
+    obstacle: Obstacle | None
+    comparisons: list[Comparison]
+    p: float
+    alpha: float
+    family: int
+
+
+def judge(records: Records) -> list[Verdict]:
+    """The verdicts on the ablation's claims, in their order.
+
+    Withdrawn claims are not judged, but they count: m is the number of all that were ever stated
+    before their runs. Claims that were stated later are exploratory, and are corrected for all.
+    """
+    planned = [stated for stated in records.claims if not stated.runs_before]
+    tested = [_test(stated, len(planned), records) for stated in records.claims]
+    confirming = [each for each in tested if not each.stated.runs_before]
+    corrected = dict(zip(map(_key, confirming), _holm(confirming), strict=True))
+    for each, p in zip(tested, _holm(tested), strict=True):
+        corrected.setdefault(_key(each), p)
+    return [
+        _verdict(each, corrected[_key(each)], records)
+        for each in tested
+        if not each.stated.is_withdrawn
+    ]
+
+
+def _test(stated: Stated, num_planned: int, records: Records) -> _Tested:
+    claim = stated.resolved.claim
+    num_looks = max(stated.num_looks, 1, _num_looks(stated, records))
+    alpha = statistics.alpha_at_each_look(claim.alpha, num_looks)
+    family = len(records.claims) if stated.runs_before else num_planned
+    nothing = _Tested(stated, [], None, [], 1.0, alpha, family)
+    if stated.is_withdrawn:
+        return nothing
+    compared = gather(stated.resolved, records)
+    found = obstacle(stated.resolved, compared, records)
+    if found is not None:
+        return nothing._replace(compared=compared, obstacle=found)
+    rng = generator("claim", stated.resolved.hash)
+    comparisons = compare(claim, compared, rng)
+    if claim.kind == "equivalent":
+        if claim.metric == "steps_to_solve" and _censored(compared) > CENSORED:
+            reason = f"more than {CENSORED:.0%} of the runs never solved, so the ratio is a bound"
+            found = Obstacle(reason, "more steps")
+        p = statistics.tost(comparisons[0].contrast, _log_if(claim, claim.within))
+    else:
+        p = max(each.p for each in comparisons)
+        least = max(each.smallest_p for each in comparisons)
+        if least > alpha / family:
+            found = Obstacle(
+                f"the smallest p that its seeds can give, {least:.2g}, is above "
+                f"{alpha:.3g} / {family}" + (" claims" if family > 1 else ""),
+                f"{_MORE}: {_fewest_seeds(alpha / family, claim)} an arm",
+            )
+    if found is not None:
+        return nothing._replace(compared=compared, obstacle=found)
+    return nothing._replace(compared=compared, comparisons=comparisons, p=p)
+
+
+def _verdict(each: _Tested, corrected_p: float, records: Records) -> Verdict:
+    claim, found = each.stated.resolved.claim, each.obstacle
+    level = 1 - each.alpha / each.family
+    about = conditions_of(each.stated, each.compared, records)
+    verdict = Verdict(
+        claim, "untestable", "", "", None, level, "", None, None, each.alpha, each.family, "",
+        bool(each.stated.runs_before), about,
+    )  # fmt: skip
+    if found is not None:
+        return verdict._replace(reason=found.reason, settle=found.settle)
+    nearest = _nearest(claim, each.comparisons)
+    sign = _sign(claim, each.stated)
+    verdict = verdict._replace(
+        effect=_shown(claim, _toward(sign, nearest.interval(level))),
+        bound=_bound(sign, claim, each.compared),
+        p=each.p,
+        corrected_p=corrected_p,
+    )
+    if claim.kind == "equivalent":
+        return _equivalence(verdict, nearest)
+    return _direction(verdict, each, nearest, sign)
+
+
+def _direction(verdict: Verdict, each: _Tested, nearest: Comparison, sign: int) -> Verdict:
+    claim, alpha = verdict.claim, verdict.alpha
+    gain = _toward(sign, nearest.interval(verdict.level))
+    significant = verdict.corrected_p <= alpha
+    least = None if claim.at_least is None else _log_if(claim, claim.at_least)
+    against = f" against '{nearest.rival}'" if nearest.rival else ""
+    beaten = _beaten(each, sign, alpha)
+    if beaten:
+        return verdict._replace(word="refuted", reason=f"{beaten} is better")
+    if significant and gain.value < 0:
+        return verdict._replace(word="refuted", reason="the difference points the other way")
+    bounded = claim.metric == "steps_to_solve" and _censored(each.compared) > CENSORED
+    if least is not None and gain.high < least and not bounded:
+        if significant and gain.value > 0:
+            return verdict._replace(
+                word="refuted",
+                reason=f"as stated: real but smaller than {claim.at_least:g}{against}",
+                grade="real but smaller",
+            )
+        reason = f"the interval leaves out the claimed {claim.at_least:g}{against}"
+        return verdict._replace(word="refuted", reason=reason)
+    if significant and gain.value > 0:
+        if least is None:
+            return verdict._replace(word="supported", reason="the difference points as claimed")
+        beyond = gain.low is not None and gain.low > least
+        return verdict._replace(
+            word="supported",
+            grade="meaningful" if beyond else "direction only",
+            reason=f"the interval lies beyond {claim.at_least:g}"
+            if beyond
+            else f"in direction; the interval does not lie beyond {claim.at_least:g}",
+        )
+    return _inconclusive(verdict, each, nearest, least)
+
+
+def _equivalence(verdict: Verdict, comparison: Comparison) -> Verdict:
+    claim = verdict.claim
+    margin = _log_if(claim, claim.within)
+    if verdict.corrected_p <= verdict.alpha:
+        return verdict._replace(
+            word="supported", reason=f"they differ by less than {claim.within:g}"
+        )
+    interval = comparison.interval(verdict.level)
+    if interval.low > margin or interval.high < -margin:
+        return verdict._replace(word="refuted", reason=f"they differ by more than {claim.within:g}")
+    return verdict._replace(
+        word="inconclusive",
+        reason=f"the interval is not within {claim.within:g}, nor beyond it",
+        settle=_MORE,
+    )
+
+
+def _inconclusive(
+    verdict: Verdict, each: _Tested, nearest: Comparison, least: float | None
+) -> Verdict:
+    """What could have been seen with these seeds, and how many would do."""
+    claim, alpha = verdict.claim, verdict.alpha / verdict.family
+    num_a, num_b = _seeds(each.compared)
+    strata = 1 if claim.kind == "best_of" else len(each.compared)
+    smallest = statistics.detectable_effect(
+        num_a, num_b or num_a, nearest.spread, alpha=alpha, power=POWER
+    )
+    effect = least or abs(nearest.value)
+    needed = statistics.needed_seeds(effect, nearest.spread, alpha=alpha, power=POWER)
+    shown = f"{math.exp(smallest):.2f}" if claim.is_ratio else f"{smallest:.3g}"
+    wanted = f"{math.exp(effect):.2f}" if claim.is_ratio else f"{effect:.3g}"
+    settle = f"{_MORE}: more than 1,000 an arm for an effect of {wanted}"
+    if needed is not None:
+        settle = f"{_MORE}: about {math.ceil(needed / strata)} an arm for an effect of {wanted}"
+    reason = f"these seeds find an effect of {shown} in {POWER:.0%} of the cases"
+    return verdict._replace(word="inconclusive", reason=reason, settle=settle)
+
+
+def _beaten(each: _Tested, sign: int, alpha: float) -> str:
+    """The rival that beats the one that was to be the best, if any does after Holm."""
+    claim = each.stated.resolved.claim
+    if claim.kind != "best_of":
+        return ""
+    ps = statistics.holm([comparison.p for comparison in each.comparisons])
+    for comparison, p in zip(each.comparisons, ps, strict=True):
+        if min(1.0, p * each.family) <= alpha and sign * comparison.value < 0:
+            return f"'{comparison.rival}'"
+    return ""
+
+
+def _nearest(claim: Claim, comparisons: Sequence[Comparison]) -> Comparison:
+    """That with the largest p: what decides whether all are beaten."""
+    return max(comparisons, key=lambda each: each.p)
+
+
+def _sign(claim: Claim, stated: Stated) -> int:
+    """+1 where the claim says that a's value is larger."""
+    if claim.kind == "best_of":
+        return 1 if stated.resolved.better == "high" else -1
+    return -1 if claim.kind in ("less", "group_less") else 1
+
+
+def _toward(sign: int, estimate: Estimate) -> Estimate:
+    if sign > 0:
+        return estimate
+    return Estimate(-estimate.value, -estimate.high, -estimate.low)
+
+
+def _shown(claim: Claim, estimate: Estimate) -> Estimate:
+    return Estimate(*map(math.exp, estimate)) if claim.is_ratio else estimate
+
+
+def _log_if(claim: Claim, value: float) -> float:
+    return math.log(value) if claim.is_ratio else value
+
+
+def _censored(compared: Sequence[Compared]) -> float:
+    """The largest share of runs of an arm that never solved."""
+    samples = [sample for each in compared for sample in each.samples]
+    return max(sample.num_censored / len(sample.runs) for sample in samples)
+
+
+def _bound(sign: int, claim: Claim, compared: Sequence[Compared]) -> str:
+    """What a ratio of steps is where many runs never solved: those count for fewer than they took.
+
+    sign: -1 where the effect is shown as b over a.
+    """
+    if claim.metric != "steps_to_solve" or not claim.is_ratio:
+        return ""
+    many = [
+        any(s.num_censored > CENSORED * len(s.runs) for each in compared for s in side(each))
+        for side in (lambda each: each.a, lambda each: each.b)
+    ]
+    if all(many):
+        return "roughly"
+    if not any(many):
+        return ""
+    return "at least" if many[0] == (sign > 0) else "at most"
+
+
+def _num_looks(stated: Stated, records: Records) -> int:
+    """With how many numbers of seeds the claim's arms have been seen."""
+    ids = stated.resolved.condition_ids
+    return max((len(records.looks.get(key, ())) for key in ids), default=0)
+
+
+def _fewest_seeds(alpha: float, claim: Claim) -> int:
+    """Seeds an arm with which the test of two arms can reach this level at all."""
+    for num in itertools.count(2):
+        if claim.paired:
+            least = statistics.smallest_paired_p(num)
+        elif claim.metric == "solve_rate":
+            least = statistics.smallest_boschloo_p(num, num)
+        else:
+            least = statistics.smallest_independent_p(num, num)
+        if least <= alpha or num == 100:
+            return num
+
+
+def _key(each: _Tested) -> str:
+    return each.stated.resolved.hash
+
+
+def _holm(tested: Sequence[_Tested]) -> list[float]:
+    return statistics.holm([each.p for each in tested])
+
+
+def _seeds(compared: Sequence[Compared]) -> tuple[int, int]:
+    """Runs of a and of b, over all strata; of b per rival."""
+    num_a = sum(len(sample.values) for each in compared for sample in each.a)
+    num_b = sum(len(sample.values) for each in compared for sample in each.b[:1])
+    return num_a, num_b
