@@ -107,16 +107,24 @@ def validate(name: str, scale: str, overrides: tuple[str, ...], plugins: tuple[s
 @PLUGIN
 @JSON
 def plan(name, scale, out, overrides, plugins, as_json) -> None:
-    """What `run` would do now: runs, cohorts, cost of each arm, time."""
+    """What `run` would do now: runs, cohorts, cost of each arm, time; what claims can expect."""
     import ablations
     from ablations import runner
     from ablations.show import plan_data, render_plan
+    from reports.claims.prospect import prospects
 
     _load_plugins(plugins)
     ablation = ablations.load(name, scale=scale, overrides=overrides)
     folder = _folder_of(name, out, ablation)
     planned = plan_data(ablation, runner.plan_from_folder(ablation, folder), folder)
-    click.echo(json.dumps(planned, indent=2) if as_json else render_plan(planned))
+    ahead = prospects(ablation)
+    if as_json:
+        planned["claims"] = [prospect._asdict() for prospect in ahead]
+        click.echo(json.dumps(planned, indent=2))
+        return
+    click.echo(render_plan(planned))
+    for prospect in ahead:
+        click.echo(f"claim {prospect.render()}")
 
 
 @main.command()

@@ -127,7 +127,7 @@ def _test(stated: Stated, num_planned: int, records: Records) -> _Tested:
             found = Obstacle(
                 f"the smallest p that its seeds can give, {least:.2g}, is above "
                 f"{alpha:.3g} / {family}" + (" claims" if family > 1 else ""),
-                f"{_MORE}: {_fewest_seeds(alpha / family, claim)} an arm",
+                f"{_MORE}: {fewest_seeds(alpha / family, claim)} an arm",
             )
     if found is not None:
         return nothing._replace(compared=compared, obstacle=found)
@@ -298,7 +298,7 @@ def _num_looks(stated: Stated, records: Records) -> int:
     return max((len(records.looks.get(key, ())) for key in ids), default=0)
 
 
-def _fewest_seeds(alpha: float, claim: Claim) -> int:
+def fewest_seeds(alpha: float, claim: Claim) -> int:
     """Seeds an arm with which the test of two arms can reach this level at all."""
     for num in itertools.count(2):
         if claim.paired:
