@@ -71,6 +71,8 @@ class Ablation:
     equal in size; its `to` names an arm. protocol: what is said of the published settings under
     base. score: means over groups of arms, as reports read it.
     claims: what is stated about the arms.
+    multiverse: choice -> its levels, under each of which claims are judged; see the module
+    `ablations.multiverse`.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Ablation:
     protocol: dict[str, Any] | None = None
     score: dict[str, Any] | None = None
     claims: tuple[Resolved, ...] = ()
+    multiverse: dict[str, Any] | None = None
 
     @cached_property
     def grid_id(self) -> str:

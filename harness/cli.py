@@ -19,6 +19,9 @@ SCALE = click.option("--scale", default="smoke", show_default=True, help="smoke,
 OUT = click.option("--out", type=click.Path(path_type=Path), help="output folder [runs/NAME-SCALE]")
 SET = click.option("--set", "overrides", multiple=True, metavar="a.b=c", help="set a field of base")
 PLUGIN = click.option("--plugin", "plugins", multiple=True, help="Python file with own components")
+MULTIVERSE = click.option(
+    "--multiverse", is_flag=True, help="the claims under every protocol of `multiverse`"
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="machine-readable output")
 
 
@@ -105,8 +108,9 @@ def validate(name: str, scale: str, overrides: tuple[str, ...], plugins: tuple[s
 @OUT
 @SET
 @PLUGIN
+@MULTIVERSE
 @JSON
-def plan(name, scale, out, overrides, plugins, as_json) -> None:
+def plan(name, scale, out, overrides, plugins, multiverse, as_json) -> None:
     """What `run` would do now: runs, cohorts, cost of each arm, time; what claims can expect."""
     import ablations
     from ablations import runner
@@ -114,7 +118,7 @@ def plan(name, scale, out, overrides, plugins, as_json) -> None:
     from reports.claims.prospect import prospects
 
     _load_plugins(plugins)
-    ablation = ablations.load(name, scale=scale, overrides=overrides)
+    ablation = ablations.load(name, scale=scale, overrides=overrides, multiverse=multiverse)
     folder = _folder_of(name, out, ablation)
     planned = plan_data(ablation, runner.plan_from_folder(ablation, folder), folder)
     ahead = prospects(ablation)
@@ -138,12 +142,14 @@ def plan(name, scale, out, overrides, plugins, as_json) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
 @click.option("--per-gpu", type=click.IntRange(min=1), default=1, help="cohorts that share a GPU")
 @click.option("--address", envvar="RAY_ADDRESS", help="Ray cluster: auto, or its address")
+@MULTIVERSE
 @click.option(
     "--until-settled", is_flag=True, help="add seeds (seeds.then) to claims that are open"
 )
 def run(
-    name, scale, out, overrides, plugins, executor, workers, device, per_gpu, address, until_settled
-) -> None:
+    name, scale, out, overrides, plugins, executor, workers, device, per_gpu, address, multiverse,
+    until_settled,
+) -> None:  # fmt: skip
     """Trains what is missing, then writes and prints the report.
 
     With --until-settled the arms of open claims go on to the numbers of seeds that the ablation
@@ -157,7 +163,7 @@ def run(
     from reports.tensorboard import TensorBoard
 
     _load_plugins(plugins)
-    ablation = ablations.load(name, scale=scale, overrides=overrides)
+    ablation = ablations.load(name, scale=scale, overrides=overrides, multiverse=multiverse)
     _check(ablation)
     if until_settled and not (ablation.claims and ablation.seeds.then):
         raise HarnessError(
@@ -229,15 +235,16 @@ def report(name, scale, out, csv_file, html_file, svg_file) -> None:
 @OUT
 @click.option("--expect", type=click.Path(path_type=Path), help="verdicts that must come out")
 @click.option("--freeze", type=click.Path(path_type=Path), help="write the verdicts to expect")
+@MULTIVERSE
 @JSON
-def claims(name, scale, out, expect, freeze, as_json) -> None:
+def claims(name, scale, out, expect, freeze, multiverse, as_json) -> None:
     """What the runs say of each claim, and what would settle it.
 
     Exits with 1 if a claim is refuted or not settled; with --expect, if a verdict is another.
     """
     from reports import claims as judged
 
-    folder = _folder(name, scale, out)
+    folder = _folder(name, scale, out, multiverse=multiverse)
     verdicts = judged.of(folder)
     if as_json:
         click.echo(json.dumps([judged.as_data(verdict) for verdict in verdicts], indent=2))
@@ -413,7 +420,7 @@ def _holds_ledger(folder: Path) -> bool:
     return (folder / FILE).is_file()
 
 
-def _folder(name: str, scale: str, out: Path | None) -> Path:
+def _folder(name: str, scale: str, out: Path | None, *, multiverse: bool = False) -> Path:
     """Where results are, without loading the ablation."""
     from harness.foundation import yaml
 
@@ -425,7 +432,7 @@ def _folder(name: str, scale: str, out: Path | None) -> Path:
     if path.suffix in (".yaml", ".yml"):
         data = yaml.load_file(path).data
         name = data.get("name", path.stem) if isinstance(data, dict) else path.stem
-    folder = Path("runs") / f"{name}-{scale}"
+    folder = Path("runs") / f"{name}{'-multiverse' * multiverse}-{scale}"
     if not folder.is_dir():
         raise HarnessError(
             f"nothing has been run at {folder}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ablations.claim import Resolved
@@ -44,8 +45,10 @@ class Prospect(NamedTuple):
 
 def prospects(ablation: Ablation, *, num_looks: int = 1) -> list[Prospect]:
     """One for each claim."""
-    family = len(ablation.claims)
-    return [_prospect(claim, ablation, family, num_looks) for claim in ablation.claims]
+    families = Counter(claim.universe for claim in ablation.claims)
+    return [
+        _prospect(claim, ablation, families[claim.universe], num_looks) for claim in ablation.claims
+    ]
 
 
 def _prospect(resolved: Resolved, ablation: Ablation, family: int, num_looks: int) -> Prospect:

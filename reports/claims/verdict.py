@@ -54,6 +54,7 @@ class Verdict(NamedTuple):
     family: int
     settle: str
     is_exploratory: bool
+    universe: str
     conditions: Conditions
 
     @property
@@ -87,9 +88,21 @@ def judge(records: Records) -> list[Verdict]:
 
     Withdrawn claims are not judged, but they count: m is the number of all that were ever stated
     before their runs. Claims that were stated later are exploratory, and are corrected for all.
+    In a multiverse each protocol is a family of its own.
     """
-    planned = [stated for stated in records.claims if not stated.runs_before]
-    tested = [_test(stated, len(planned), records) for stated in records.claims]
+    by_universe: dict[str, list[Stated]] = {}
+    for stated in records.claims:
+        by_universe.setdefault(stated.resolved.universe, []).append(stated)
+    return [verdict for family in by_universe.values() for verdict in _judge(family, records)]
+
+
+def _judge(family: Sequence[Stated], records: Records) -> list[Verdict]:
+    """Claims that are corrected together."""
+    num_planned = sum(not stated.runs_before for stated in family)
+    tested = [
+        _test(stated, len(family) if stated.runs_before else num_planned, records)
+        for stated in family
+    ]
     confirming = [each for each in tested if not each.stated.runs_before]
     corrected = dict(zip(map(_key, confirming), _holm(confirming), strict=True))
     for each, p in zip(tested, _holm(tested), strict=True):
@@ -101,11 +114,10 @@ def judge(records: Records) -> list[Verdict]:
     ]
 
 
-def _test(stated: Stated, num_planned: int, records: Records) -> _Tested:
+def _test(stated: Stated, family: int, records: Records) -> _Tested:
     claim = stated.resolved.claim
     num_looks = max(stated.num_looks, 1, _num_looks(stated, records))
     alpha = statistics.alpha_at_each_look(claim.alpha, num_looks)
-    family = len(records.claims) if stated.runs_before else num_planned
     nothing = _Tested(stated, [], None, [], 1.0, alpha, family)
     if stated.is_withdrawn:
         return nothing
@@ -140,7 +152,7 @@ def _verdict(each: _Tested, corrected_p: float, records: Records) -> Verdict:
     about = conditions_of(each.stated, each.compared, records)
     verdict = Verdict(
         claim, "untestable", "", "", None, level, "", None, None, each.alpha, each.family, "",
-        bool(each.stated.runs_before), about,
+        bool(each.stated.runs_before), each.stated.resolved.universe, about,
     )  # fmt: skip
     if found is not None:
         return verdict._replace(reason=found.reason, settle=found.settle)
