@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
-from ablations import dotted, protocol
+from ablations import dotted, library, protocol
 from ablations.ablation import Ablation, Arm, Seeds, Threshold, with_nuisance
 from ablations.claim import Claim, Resolved
 from ablations.claimed_arms import resolve
@@ -42,7 +42,6 @@ from harness.foundation.seeding import short_hash
 from harness.kernels import without_effect
 from harness.spec import RunSpec
 
-LIBRARY = FilePath(__file__).parent / "library"
 SCALES = ("smoke", "laptop", "paper")
 KEYS = (
     "name", "question", "source", "base", "factors", "variants", "exclude", "nuisance", "seeds",
@@ -79,11 +78,6 @@ class Draft(NamedTuple):
     arm: Arm
     base: Layers
     own: Layers
-
-
-def library() -> dict[str, FilePath]:
-    """The ablations that ship, by name."""
-    return {path.stem: path for path in sorted(LIBRARY.glob("*.yaml"))}
 
 
 class Source(NamedTuple):
@@ -128,7 +122,7 @@ def find(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> S
         document = yaml.load(meta["text"], meta["file"])
         overrides = tuple(meta["overrides"])
         return Source(document, meta["text"], meta["scale"], overrides, meta["is_multiverse"])
-    known = library()
+    known = library.files()
     if name not in known:
         raise HarnessError(
             f"no ablation {name!r}: not in the library, not a .yaml file, not an output folder",

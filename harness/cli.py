@@ -297,6 +297,31 @@ def claims(name, scale, out, expect, freeze, multiverse, as_json) -> None:
         sys.exit(1)
 
 
+@main.command()
+@click.argument("paper")
+@click.option(
+    "--in",
+    "runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="the folder of output folders",
+)
+@JSON
+def paper(paper: str, runs: Path, as_json: bool) -> None:
+    """What a paper claims, and what our runs say of it. PAPER is its arXiv number."""
+    from rich.console import Console
+
+    from ablations.library import files
+    from reports import paper as published
+
+    sources = published.find(paper, files(), runs)
+    if as_json:
+        click.echo(json.dumps(published.as_data(sources), indent=2))
+    else:
+        published.show(paper, sources, Console())
+
+
 @main.command(name="rerun")
 @click.argument("run_id", metavar="RUN")
 @click.option("--in", "where", metavar="NAME", help="the ablation, or its output folder [runs/*]")
