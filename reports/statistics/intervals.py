@@ -1,7 +1,12 @@
 """Means, differences of means and their intervals: Student's and Welch's.
 
-At three to ten seeds the percentile bootstrap covers too little (.82 for a nominal .95 at n = 3),
-these hold; so nothing here resamples.
+At three to ten seeds the percentile bootstrap of a difference covers .80 to .92 for a nominal .95;
+Welch's interval covers .95 to .99 where both arms have one law, be it normal, lognormal or bimodal
+(most seeds solve, a few are stuck). So nothing here resamples.
+
+No interval knows of what no seed has shown. Of one bimodal arm (80 % of its seeds solve) Student's
+covers .49 at n = 3, .67 at 5, .89 at 10; so does Welch's against an arm that hardly varies. Solve
+rates stand beside means for that.
 """
 
 from __future__ import annotations
