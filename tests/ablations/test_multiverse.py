@@ -11,7 +11,11 @@ from harness.foundation.errors import HarnessError
 from tests.ablations.examples import SMALL
 
 CLAIM = "claims: [{id: c, kind: greater, a: attention, b: long_conv}]\n"
-CHOICES = "multiverse: {train.lr: [1e-3, 1e-2], width: {narrow: {model.width: 4}, own: {model.width: 8}}}\n"
+CHOICES = """
+multiverse:
+  train.lr: [1e-3, 1e-2]
+  width: {narrow: {model.width: 4}, own: {model.width: 8}}
+"""
 
 
 def widened(text: str):

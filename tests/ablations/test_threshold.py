@@ -45,7 +45,9 @@ def play(searched: Search, first: dict[str, int]):
     return threshold.bisect(searched, solved), trained
 
 
-@pytest.mark.parametrize(("a", "b"), itertools.product(range(len(VALUES) + 1), [0, 3, len(VALUES)]))
+@pytest.mark.parametrize(
+    ("a", "b"), [*itertools.product(range(len(VALUES) + 1), [0, 3, len(VALUES)])]
+)
 def test_it_finds_the_first_value_that_passes(searched, a, b):
     found, trained = play(searched, {"attention": a, "long_conv": b})
     for each, place in zip(found, (a, b), strict=True):
@@ -71,7 +73,7 @@ def test_the_table_says_what_is_not_certain(searched):
 
 
 def test_an_arm_whose_every_run_failed_stops_the_search(searched):
-    with pytest.raises(HarnessError, match="every run of 'attention, model.width=12' failed"):
+    with pytest.raises(HarnessError, match=r"every run of 'attention, model.width=12' failed"):
         threshold.bisect(searched, lambda ablation: {})
 
 
