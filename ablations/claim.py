@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from harness.foundation.config import At, Config, identity, parse, to_data
 from harness.foundation.seeding import short_hash
@@ -33,6 +33,8 @@ Positive = Annotated[float, Field(gt=0)]
 YARDSTICKS = ("best shortcut", "chance")
 # Words about a claim; without them it is still the same claim.
 _WORDS = ("id", "statement", "source", "published")
+# What chooses its arms, which are identified themselves.
+_SELECTORS = ("a", "b", "where", "strata")
 
 
 class Claim(Config):
@@ -77,12 +79,19 @@ class Claim(Config):
 
     @field_validator("a", "b", "where", mode="before")
     @classmethod
-    def _lists_are_tuples(cls, value: Any) -> Any:
-        if isinstance(value, list):
-            raise ValueError("an arm is named by its label, or by levels: {factor: level}")
+    def _is_selector(cls, value: Any, info: ValidationInfo) -> Any:
+        """One message for what pydantic would say of each kind of selector."""
         if isinstance(value, Mapping):
-            return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+            value = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+            each = [level for v in value.values() for level in (v if type(v) is tuple else (v,))]
+            if all(level is None or isinstance(level, str | int | float) for level in each):
+                return value
+        elif info.field_name == "b" and type(value) in (int, float, type(None)):
+            return value if value is None else float(value)
+        elif isinstance(value, str) and info.field_name != "where":
+            return value
+        takes = {"a": "a label, or ", "b": "a label, a number, or "}.get(info.field_name, "")
+        raise ValueError(f"expected {takes}levels by factor, as {{factor: level}}, got {value!r}")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -112,9 +121,18 @@ class Claim(Config):
         is_two = self.kind in ("less", "greater", "equivalent") and self.constant is None
         if self.paired and not (is_two and self.metric != "solve_rate"):
             raise At("only two arms are paired by seed, and not for solve rates", "paired")
-        if self.kind == "best_of" and self.constant is not None:
-            raise At("a is the best of arms; b is no number", "b")
+        if self.constant is not None:
+            self._check_constant()
         return self
+
+    def _check_constant(self) -> None:
+        """What a is held against must be on the scale of the metric."""
+        if self.kind not in ("less", "greater", "equivalent"):
+            raise At(f"the kind {self.kind} compares arms; b is no number", "b")
+        if self.is_ratio and isinstance(self.b, float) and self.b <= 0:
+            raise At(f"{self.metric} are compared as a ratio: b must be above 0", "b")
+        if self.exponent_in is not None and self.constant in YARDSTICKS:
+            raise At(f"{self.constant} is an accuracy, no exponent; b is a number or an arm", "b")
 
     @property
     def constant(self) -> float | str | None:
@@ -155,9 +173,17 @@ class Resolved(NamedTuple):
 
     @property
     def hash(self) -> str:
-        """Identifies what is claimed, of which arms; not the words about it."""
-        said = {k: v for k, v in identity(self.claim).items() if k not in _WORDS}
-        return short_hash([said, [stratum._asdict() for stratum in self.strata]])
+        """Identifies what is claimed, of which arms; not the words about it, nor how the arms are
+        called or in which order they stand."""
+        left_out = (*_WORDS, *_SELECTORS)
+        said = {k: v for k, v in identity(self.claim).items() if k not in left_out}
+        strata = [
+            [stratum.a, stratum.b, stratum.at]  # in the order of the levels
+            if stratum.at
+            else [sorted(stratum.a), sorted(stratum.b), []]
+            for stratum in self.strata
+        ]
+        return short_hash([said, self.claim.constant, sorted(strata)])
 
     def for_ledger(self) -> dict[str, Any]:
         """Plain data, which `from_ledger` turns back."""

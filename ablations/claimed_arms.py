@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -40,6 +41,8 @@ def resolve(
             return [Mistake((key,), f"no arm is {_said(claim, key)}", _listed(labels))]
     if claim.kind == "best_of":
         chosen["b"] = [arm for arm in chosen["b"] if arm not in chosen["a"]]
+        if not chosen["b"]:
+            return [Mistake(("b",), "a is the only arm, so it is the best of none", "more arms")]
     both = [arm.label for arm in chosen["a"] if arm in chosen["b"]]
     if both:
         return [Mistake(("b",), f"the arm {both[0]!r} is in a and in b", "let each be in one")]
@@ -112,13 +115,17 @@ def _strata(claim: Claim, chosen: Mapping[str, list[Arm]]) -> tuple[Stratum, ...
     strata = []
     for place, group in groups.items():
         label = arm_label(dict(zip(claim.strata, place, strict=True))) if place else ""
-        at: tuple[float, ...] = ()
+        at: tuple[float, ...] = ()  # of a, then of b
         for key in ("a", "b"):
             several = claim.kind.startswith("group") or (claim.kind, key) == ("best_of", "b")
             if claim.exponent_in is not None and group[key]:
+                before = at
                 group[key], at, mistake = _in_order(claim, key, group[key])
                 if mistake:
                     return [mistake]
+                if before and before != at:
+                    message = f"a and b are at different levels of {claim.exponent_in}"
+                    return [Mistake((key,), message, "let both have the same levels of it")]
             elif len(group[key]) > 1 and not several:
                 names = ", ".join(repr(arm.label) for arm in group[key][:3])
                 return [
@@ -147,6 +154,8 @@ def _in_order(claim: Claim, key: str, arms: list[Arm]):
     factor = claim.exponent_in
     try:
         numbers = {float(arm.levels[factor]): arm for arm in arms}
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError
     except (KeyError, ValueError):
         return arms, (), Mistake(
             ("exponent_in",), f"a level of {factor} is no number", "a factor with numbers as levels"

@@ -291,17 +291,23 @@ class Ledger:
         _check_version(self._db, self.path)
 
     def _register(self, claim: Resolved, num_looks: int) -> None:
-        """Stores a claim that is new, with the number of its runs that had ended by now."""
-        ids = sorted(claim.condition_ids)
-        ((before,),) = self._db.execute(
-            "SELECT COUNT(*) FROM plan JOIN runs USING (run_id) WHERE purpose = 'confirmation' "
-            f"AND status != 'failed' AND condition_id IN ({', '.join('?' * len(ids))})",
-            ids,
-        ).fetchall()
+        """Stores a claim that is new, and how many runs of its arms had ended before.
+
+        Those are counted at every plan: while nuisances are not chosen, a plan does not name the
+        runs that answer, though an earlier one may have made them.
+        """
         self._db.execute(
-            "INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (hash) "
+            "INSERT INTO claims VALUES (?, ?, ?, ?, 0, ?) ON CONFLICT (hash) "
             "DO UPDATE SET data = excluded.data, num_looks = max(num_looks, excluded.num_looks)",
-            (claim.hash, json.dumps(claim.for_ledger()), num_looks, num_looks, before, time.time()),
+            (claim.hash, json.dumps(claim.for_ledger()), num_looks, num_looks, time.time()),
+        )
+        ids = sorted(claim.condition_ids)
+        self._db.execute(
+            "UPDATE claims SET runs_before = max(runs_before, ("
+            "SELECT COUNT(*) FROM plan JOIN runs USING (run_id) WHERE purpose = 'confirmation' "
+            "AND status != 'failed' AND ended_at < registered_at "
+            f"AND condition_id IN ({', '.join('?' * len(ids))}))) WHERE hash = ?",
+            (*ids, claim.hash),
         )
 
     def _take_lock(self) -> None:

@@ -334,7 +334,7 @@ class _Reader:
         if not isinstance(given, list):
             self._problem(("claims",), "expected a list of claims", "- {id: ..., kind: less, ...}")
             return ()
-        read, arms_are_whole = [], not self.problems
+        read, ids, arms_are_whole = [], set(), not self.problems
         for index, data in enumerate(given):
             place = ("claims", index)
             try:
@@ -342,15 +342,20 @@ class _Reader:
             except HarnessError as error:
                 self.problems += error.problems
                 continue
-            if claim.id in [other.claim.id for other in read]:
+            if claim.id in ids:
                 self._problem((*place, "id"), f"two claims are called {claim.id!r}", "rename one")
             elif arms_are_whole:
                 found = resolve(claim, arms, factors)
                 if isinstance(found, Resolved):
+                    same = [each.claim.id for each in read if each.hash == found.hash]
+                    if same:
+                        message = f"the claim {claim.id!r} says the same as {same[0]!r}"
+                        self._problem(place, message, "remove one of them")
                     read.append(found)
                 else:
                     for path, message, fix in found:
                         self._problem((*place, *path), f"claim {claim.id}: {message}", fix)
+            ids.add(claim.id)
         return tuple(read)
 
     def _thresholds(self, arms: list[Arm]) -> Iterator[tuple[str, Threshold]]:

@@ -25,7 +25,8 @@ from reports.statistics import Contrast, Estimate
 class Comparison(NamedTuple):
     """The effect of a over b, on the scale of comparison, positive where a's value is larger.
 
-    p: two-sided, that there is none. smallest_p: the least that the test could have given.
+    p: two-sided, that there is none. smallest_p: the least that the test could have given; 0 for
+    tests that know the spread.
     contrast: the same as a difference of means. interval: confidence level -> estimate.
     spread: pooled standard deviation of a run. rival: which arm b is, where there are several.
     """
@@ -114,7 +115,10 @@ def _rates(a: Sample, b: Sample) -> Comparison:
 def _groups(each: Compared) -> Comparison:
     a, b = ([sample.values for sample in side] for side in (each.a, each.b))
     contrast = statistics.contrast(a, b)
-    return Comparison(contrast.p(), 0.0, contrast, contrast.interval, _spread([*a, *b]))
+    p, smallest = contrast.p(), 0.0
+    if contrast.error == 0 and contrast.value:  # seeds that agree are few seeds all the same
+        p = smallest = statistics.smallest_independent_p(sum(map(len, a)), sum(map(len, b)))
+    return Comparison(p, smallest, contrast, contrast.interval, _spread([*a, *b]))
 
 
 def _constant(claim: Claim, compared: Sequence[Compared]) -> Comparison:

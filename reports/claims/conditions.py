@@ -109,8 +109,8 @@ def _notes(stated: Stated, found: Conditions, arms: Sequence[Arm], records: Reco
             f"across regimes ({found.regime}): a bidirectional mixer sees the query while it reads "
             "the context, a causal one must store what may be asked"
         )
-    schedules = {setting(arm, "train", "schedule") for arm in arms} - {None}
-    if claim.metric == "steps_to_solve" and schedules - {"constant"}:
+    schedules = sorted({setting(arm, "train", "schedule") for arm in arms} - {None})
+    if claim.metric == "steps_to_solve" and set(schedules) - {"constant"}:
         yield f"the schedule is {_joined(schedules)}, which moves steps to solve with the budget"
     if not found.has_equal_params:
         yield f"sizes differ: {found.params[0]:,} to {found.params[1]:,} parameters"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ablations.claim import Claim, Resolved
-from reports.claims.evidence import Compared, Sample, setting
+from reports.claims.evidence import Compared, Sample, budget, setting
 from reports.records import Arm, Records, Run
 from reports.remarks import MARGIN
 from reports.table import plain
@@ -20,6 +20,7 @@ from reports.table import plain
 TUNED = "train.lr"  # the nuisance whose grid has ends beyond which a better value may lie
 # At least four evaluations within the least effect that matters.
 EVALUATIONS_WITHIN = 4
+CENSORED = 0.2  # share of unsolved runs above which an interval of steps is a bound only
 OF_ANSWERS = ("accuracy", "exact_match", "solve_rate")
 BUDGET = ("steps", "batch_size", "train_examples")
 
@@ -55,6 +56,7 @@ def _obstacles(claim: Claim, compared: Sequence[Compared], records: Records) -> 
     yield from _tuning(arms, records)
     if claim.constant is None:
         yield from _room(claim, compared)
+    yield from _unknown_steps(claim, compared)
     yield from _coarse(claim, compared)
 
 
@@ -142,7 +144,7 @@ def _room(claim: Claim, compared: Sequence[Compared]) -> Iterator[Obstacle]:
         if claim.metric == "solve_rate":
             yield Obstacle("floor: no run solved the task", _EASIER)
         elif claim.metric == "accuracy" and all(map(_at_floor, samples)):
-            names = sorted({_floor(sample.arms[0])[0] for sample in samples})
+            names = sorted({_floor(arm)[0] for sample in samples for arm in sample.arms})
             reason = f"floor: no arm is more than {MARGIN} above {' or '.join(names)}"
             yield Obstacle(reason, _EASIER)
 
@@ -151,10 +153,13 @@ _EASIER = "an easier task, or more steps"
 
 
 def _at_floor(sample: Sample) -> bool:
-    if not sample.values:
-        return False
-    mean = sum(sample.values) / len(sample.values)
-    return mean <= _floor(sample.arms[0])[1] + MARGIN
+    """Whether no arm of it has learned; a diverged run is a guess."""
+    for arm in sample.arms:
+        runs = [run for run in sample.runs if run.arm == arm]
+        known = [run.accuracy if run.status == "finished" else arm.chance for run in runs]
+        if sum(known) / len(known) > _floor(arm)[1] + MARGIN:
+            return False
+    return True
 
 
 def _floor(arm: Arm) -> tuple[str, float]:
@@ -172,6 +177,32 @@ def _solved_at_once(run: Run) -> bool:
     return run.steps_to_solve is not None and run.steps_to_solve <= setting(
         run.arm, "train", "eval_every"
     )
+
+
+def _unknown_steps(claim: Claim, compared: Sequence[Compared]) -> Iterator[Obstacle]:
+    """Where runs never solved, their steps are above the budget, and that is all that is known."""
+    if claim.metric != "steps_to_solve":
+        return
+    samples = [sample for each in compared for sample in each.samples]
+    for sample in samples:
+        if not is_censored(sample):
+            continue
+        if claim.kind == "equivalent" or claim.exponent_in is not None:
+            what = "exponent" if claim.exponent_in is not None else "ratio"
+            reason = f"more than {CENSORED:.0%} of the runs of '{sample.label}' never solved"
+            yield Obstacle(f"{reason}, so the {what} is a bound", "more steps")
+    if isinstance(claim.constant, float) and claim.is_ratio:
+        budget_steps = min(budget(run) for sample in samples for run in sample.runs)
+        unsolved = sum(sample.num_censored for sample in samples)
+        if unsolved and claim.constant > budget_steps:
+            reason = f"{unsolved} runs never solved in {budget_steps:,} steps"
+            wanted = f"more steps: {claim.constant:g} at least"
+            yield Obstacle(f"{reason}, which are fewer than {claim.constant:g}", wanted)
+
+
+def is_censored(sample: Sample) -> bool:
+    """Whether so many runs never solved that its steps are a bound only."""
+    return sample.num_censored > CENSORED * len(sample.runs)
 
 
 def _coarse(claim: Claim, compared: Sequence[Compared]) -> Iterator[Obstacle]:

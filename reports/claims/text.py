@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +135,7 @@ def as_data(verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict.word,
         "grade": verdict.grade or None,
         "reason": verdict.reason,
-        "effect": verdict.effect and verdict.effect._asdict(),
+        "effect": verdict.effect and _finite(verdict.effect),
         "is_ratio": verdict.is_ratio,
         "bound": verdict.bound or None,
         "level": verdict.level,
@@ -152,6 +153,12 @@ def as_data(verdict: Verdict) -> dict[str, Any]:
         "conditions": about,
         "claim": to_data(verdict.claim),
     }
+
+
+def _finite(estimate: Estimate) -> dict[str, float | None]:
+    """JSON has no infinity."""
+    found = estimate._asdict().items()
+    return {k: v if v is not None and math.isfinite(v) else None for k, v in found}
 
 
 def _sizes(verdict: Verdict) -> str:

@@ -18,12 +18,11 @@ from reports import statistics
 from reports.claims.comparison import Comparison, compare
 from reports.claims.conditions import Conditions, conditions_of
 from reports.claims.evidence import Compared, gather
-from reports.claims.obstacles import Obstacle, obstacle
+from reports.claims.obstacles import Obstacle, is_censored, obstacle
 from reports.records import Records, Stated
 from reports.statistics import Estimate
 
 Word = Literal["supported", "refuted", "inconclusive", "untestable"]
-CENSORED = 0.2  # share of unsolved runs above which an interval of steps is a bound only
 POWER = 0.8
 _MORE = "more seeds"
 
@@ -128,10 +127,10 @@ def _test(stated: Stated, family: int, records: Records) -> _Tested:
     rng = generator("claim", stated.resolved.hash)
     comparisons = compare(claim, compared, rng)
     if claim.kind == "equivalent":
-        if claim.metric == "steps_to_solve" and _censored(compared) > CENSORED:
-            reason = f"more than {CENSORED:.0%} of the runs never solved, so the ratio is a bound"
-            found = Obstacle(reason, "more steps")
         p = statistics.tost(comparisons[0].contrast, _log_if(claim, claim.within))
+        if comparisons[0].contrast.error == 0:  # seeds that agree are few seeds all the same
+            num_a, num_b = _seeds(compared)
+            p = max(p, statistics.smallest_independent_p(num_a, num_b or num_a))
     else:
         p = max(each.p for each in comparisons)
         least = max(each.smallest_p for each in comparisons)
@@ -174,14 +173,15 @@ def _direction(verdict: Verdict, each: _Tested, nearest: Comparison, sign: int) 
     gain = _toward(sign, nearest.interval(verdict.level))
     significant = verdict.corrected_p <= alpha
     least = None if claim.at_least is None else _log_if(claim, claim.at_least)
-    against = f" against '{nearest.rival}'" if nearest.rival else ""
     beaten = _beaten(each, sign, alpha)
     if beaten:
         return verdict._replace(word="refuted", reason=f"{beaten} is better")
     if significant and gain.value < 0:
         return verdict._replace(word="refuted", reason="the difference points the other way")
-    bounded = claim.metric == "steps_to_solve" and _censored(each.compared) > CENSORED
-    if least is not None and gain.high < least and not bounded:
+    bounded = claim.metric == "steps_to_solve" and _is_any_censored(each.compared)
+    short = None if least is None or bounded else _falls_short(each, sign, least)
+    if short is not None:
+        against = f" against '{short.rival}'" if short.rival else ""
         if significant and gain.value > 0:
             return verdict._replace(
                 word="refuted",
@@ -193,7 +193,8 @@ def _direction(verdict: Verdict, each: _Tested, nearest: Comparison, sign: int) 
     if significant and gain.value > 0:
         if least is None:
             return verdict._replace(word="supported", reason="the difference points as claimed")
-        beyond = gain.low is not None and gain.low > least
+        gains = [_toward(sign, other.interval(verdict.level)) for other in each.comparisons]
+        beyond = min(other.low for other in gains) > least
         return verdict._replace(
             word="supported",
             grade="meaningful" if beyond else "direction only",
@@ -233,8 +234,7 @@ def _inconclusive(
     )
     effect = least or abs(nearest.value)
     needed = statistics.needed_seeds(effect, nearest.spread, alpha=alpha, power=POWER)
-    shown = f"{math.exp(smallest):.2f}" if claim.is_ratio else f"{smallest:.3g}"
-    wanted = f"{math.exp(effect):.2f}" if claim.is_ratio else f"{effect:.3g}"
+    shown, wanted = (f"{_exp(x) if claim.is_ratio else x:.3g}" for x in (smallest, effect))
     settle = f"{_MORE}: more than 1,000 an arm for an effect of {wanted}"
     if needed is not None:
         settle = f"{_MORE}: about {math.ceil(needed / strata)} an arm for an effect of {wanted}"
@@ -252,6 +252,15 @@ def _beaten(each: _Tested, sign: int, alpha: float) -> str:
         if min(1.0, p * each.family) <= alpha and sign * comparison.value < 0:
             return f"'{comparison.rival}'"
     return ""
+
+
+def _falls_short(each: _Tested, sign: int, least: float) -> Comparison | None:
+    """The comparison whose interval leaves out the claimed effect, if there is one; the interval
+    allows for as many as there are rivals."""
+    level = 1 - each.alpha / each.family / len(each.comparisons)
+    gains = [_toward(sign, comparison.interval(level)) for comparison in each.comparisons]
+    high, index = min((gain.high, index) for index, gain in enumerate(gains))
+    return each.comparisons[index] if high < least else None
 
 
 def _nearest(claim: Claim, comparisons: Sequence[Comparison]) -> Comparison:
@@ -273,17 +282,20 @@ def _toward(sign: int, estimate: Estimate) -> Estimate:
 
 
 def _shown(claim: Claim, estimate: Estimate) -> Estimate:
-    return Estimate(*map(math.exp, estimate)) if claim.is_ratio else estimate
+    return Estimate(*map(_exp, estimate)) if claim.is_ratio else estimate
+
+
+def _exp(value: float) -> float:
+    """Infinite where two seeds leave an interval as wide as that."""
+    return math.exp(value) if value < 700 else math.inf
 
 
 def _log_if(claim: Claim, value: float) -> float:
     return math.log(value) if claim.is_ratio else value
 
 
-def _censored(compared: Sequence[Compared]) -> float:
-    """The largest share of runs of an arm that never solved."""
-    samples = [sample for each in compared for sample in each.samples]
-    return max(sample.num_censored / len(sample.runs) for sample in samples)
+def _is_any_censored(compared: Sequence[Compared]) -> bool:
+    return any(is_censored(sample) for each in compared for sample in each.samples)
 
 
 def _bound(sign: int, claim: Claim, compared: Sequence[Compared]) -> str:
@@ -294,7 +306,7 @@ def _bound(sign: int, claim: Claim, compared: Sequence[Compared]) -> str:
     if claim.metric != "steps_to_solve" or not claim.is_ratio:
         return ""
     many = [
-        any(s.num_censored > CENSORED * len(s.runs) for each in compared for s in side(each))
+        any(is_censored(sample) for each in compared for sample in side(each))
         for side in (lambda each: each.a, lambda each: each.b)
     ]
     if all(many):

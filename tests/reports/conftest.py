@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 import reports
-from ablations.ledger import _SCHEMA, FILE, VERSION
+from ablations.claim import Claim, Resolved, Stratum
+from ablations.ledger import _SCHEMA, FILE, VERSION, Ledger
+from harness.foundation.config import parse
 from harness.foundation.seeding import generator, short_hash
 
 STEPS, EVAL_EVERY = 1600, 100
@@ -36,8 +38,9 @@ class Maker:
 
     def __init__(self, folder: Path, **meta):
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.num_arms = folder, 0
+        self.folder, self.num_arms, self.claims = folder, 0, []
         self.db = sqlite3.connect(folder / FILE)
+        self.db.execute("PRAGMA synchronous = OFF")  # no power cut is waited for here
         self.db.executescript(_SCHEMA)
         values = {
             "version": VERSION,
@@ -60,7 +63,7 @@ class Maker:
         self._insert("meta", *[(key, json.dumps(value)) for key, value in values.items()])
 
     def arm(self, label: str, spec: dict | None = None, levels: dict | None = None, **facts) -> str:
-        condition_id = short_hash(["arm", label])
+        condition_id = arm_id(label)
         facts = {
             "params": 21000,
             "params_without_embedding": 18000,
@@ -80,8 +83,9 @@ class Maker:
         return condition_id
 
     def run(self, arm: str, seed: int, *, purpose="confirmation", lr=3e-3, status="finished",
-            accuracy=0.9, curve=None, solved=None, slices=(), **provenance) -> str:  # fmt: skip
-        """status None plans the run and leaves it missing."""
+            accuracy=0.9, curve=None, solved=None, slices=(), tests=None, wall_s=None,
+            **provenance) -> str:  # fmt: skip
+        """status None plans the run and leaves it missing. tests: more test measurements."""
         run_id = short_hash([arm, seed, purpose, lr])
         self._insert("plan", (run_id, arm, purpose, seed, json.dumps({"train.lr": lr})))
         if status is None:
@@ -103,7 +107,7 @@ class Maker:
                 run_id,
                 status,
                 STEPS,
-                41.7 + seed,
+                41.7 + seed if wall_s is None else wall_s,
                 solved,
                 message,
                 trace,
@@ -118,7 +122,8 @@ class Maker:
             rows.append(("train", "loss", 3 * (1.01 - value)))
             self._insert("measurements", *[(run_id, s, m, step, v) for s, m, v in rows])
         if status == "finished":
-            for metric, value in (("accuracy", accuracy), ("loss", 3 * (1 - accuracy) + 0.01)):
+            measured = {"accuracy": accuracy, "loss": 3 * (1 - accuracy) + 0.01} | (tests or {})
+            for metric, value in measured.items():
                 self._insert("measurements", (run_id, "test", metric, STEPS, value))
             self._insert("slices", *[(run_id, *part) for part in slices])
         return run_id
@@ -134,6 +139,31 @@ class Maker:
         row = (arm, "grid", json.dumps({"train.lr": lr}), json.dumps(scores), note, 1.7e9)
         self._insert("selections", row)
 
+    def claim(self, data: dict, *strata: tuple, num_looks: int = 1, withdrawn=False) -> None:
+        """States a claim now; runs that are written already were before it. strata: (label, labels
+        of a, labels of b), and the levels where exponents are compared; by default one, a and b."""
+        claim = parse(Claim, data)
+        if not strata:
+            b = () if claim.constant is not None else (claim.b,)
+            strata = (("", (claim.a,), b),)
+        found = [
+            Stratum(label, *(tuple(map(arm_id, labels)) for labels in sides[:2]), *sides[2:])
+            for label, *sides in strata
+        ]
+        better = "low" if claim.metric in ("steps_to_solve", "seconds", "loss") else "high"
+        resolved = Resolved(claim, tuple(found), better)
+        ledger = Ledger(self.folder)
+        ledger._db = self.db
+        ledger._register(resolved, num_looks)
+        if not withdrawn:
+            self.claims.append(resolved.hash)
+            text = json.dumps(self.claims)
+            self.db.execute("UPDATE meta SET value = ? WHERE key = 'claims'", (text,))
+
+    def look(self, label: str, *num_seeds: int) -> None:
+        """Records that the arm has been seen with these numbers of seeds."""
+        self._insert("looks", *[(arm_id(label), num, 1.7e9) for num in num_seeds])
+
     def done(self) -> Path:
         self.db.commit()
         self.db.close()
@@ -142,6 +172,11 @@ class Maker:
     def _insert(self, table: str, *rows: tuple) -> None:
         for row in rows:
             self.db.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(row))})", row)
+
+
+def arm_id(label: str) -> str:
+    """The condition_id of an arm of that label."""
+    return short_hash(["arm", label])
 
 
 def realistic(folder: Path) -> Path:
