@@ -9,8 +9,17 @@ if TYPE_CHECKING:
     from ablations.ablation import Ablation
 
 
-def load(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> Ablation:
-    """An ablation by library name, YAML path or output folder; see `ablations.reading.load`."""
-    from ablations.reading import load as load_ablation  # imports torch, which readers do without
+def load(
+    name: str, *, scale: str = "smoke", overrides: Sequence[str] = (), multiverse: bool = False
+) -> Ablation:
+    """An ablation by library name, YAML path or output folder; see `ablations.reading.load`.
 
-    return load_ablation(name, scale=scale, overrides=overrides)
+    multiverse: its claims under every protocol that it declares; see `ablations.multiverse`.
+    """
+    from ablations import reading  # imports torch, which readers do without
+
+    if multiverse:
+        from ablations.multiverse import load as load_multiverse
+
+        return load_multiverse(name, scale=scale, overrides=overrides)
+    return reading.load(name, scale=scale, overrides=overrides)

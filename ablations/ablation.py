@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -43,6 +43,17 @@ class Seeds(Config):
         return self
 
 
+class Threshold(Config):
+    """What `ablations.threshold` searches. over: a field. values: of it, in the order in which the
+    task gets easier. solve_rate: share of the runs that must solve it. arms: labels of those to
+    search; all where empty."""
+
+    over: str
+    values: Annotated[tuple[int | float | str, ...], Field(min_length=2)]
+    solve_rate: Annotated[float, Field(gt=0, le=1)] = 0.9
+    arms: tuple[str, ...] = ()
+
+
 class Arm(NamedTuple):
     """One condition of the comparison.
 
@@ -71,6 +82,8 @@ class Ablation:
     equal in size; its `to` names an arm. protocol: what is said of the published settings under
     base. score: means over groups of arms, as reports read it.
     claims: what is stated about the arms.
+    multiverse: choice -> its levels, under each of which claims are judged; see the module
+    `ablations.multiverse`.
     """
 
     name: str
@@ -90,6 +103,8 @@ class Ablation:
     protocol: dict[str, Any] | None = None
     score: dict[str, Any] | None = None
     claims: tuple[Resolved, ...] = ()
+    multiverse: dict[str, Any] | None = None
+    thresholds: dict[str, Threshold] = field(default_factory=dict)
 
     @cached_property
     def grid_id(self) -> str:

@@ -158,11 +158,13 @@ class Stratum(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """A claim and the arms that it is about. better: which way its metric is better, if any."""
+    """A claim and the arms that it is about. better: which way its metric is better, if any.
+    universe: under which protocol of a multiverse; claims are corrected for those of one alone."""
 
     claim: Claim
     strata: tuple[Stratum, ...]
     better: Literal["high", "low"] | None
+    universe: str = ""
 
     @property
     def condition_ids(self) -> set[str]:
@@ -186,11 +188,16 @@ class Resolved(NamedTuple):
     def for_ledger(self) -> dict[str, Any]:
         """Plain data, which `from_ledger` turns back."""
         strata = [stratum._asdict() for stratum in self.strata]
-        return {"claim": to_data(self.claim), "strata": strata, "better": self.better}
+        return {
+            "claim": to_data(self.claim),
+            "strata": strata,
+            "better": self.better,
+            "universe": self.universe,
+        }
 
     @classmethod
     def from_ledger(cls, data: Mapping[str, Any]) -> Resolved:
         strata = [
             Stratum(s["label"], *map(tuple, (s["a"], s["b"], s["at"]))) for s in data["strata"]
         ]
-        return cls(parse(Claim, data["claim"]), tuple(strata), data["better"])
+        return cls(parse(Claim, data["claim"]), tuple(strata), data["better"], data["universe"])

@@ -175,6 +175,8 @@ class Ledger:
             "protocol": ablation.protocol,
             "score": ablation.score,
             "claims": [claim.hash for claim in ablation.claims],
+            "is_multiverse": any(claim.universe for claim in ablation.claims),
+            "multiverse": ablation.multiverse,
         }
         with self._guard, self._db:
             self._db.executemany(

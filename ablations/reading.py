@@ -9,6 +9,8 @@
     protocol                  published settings under base; see `ablations.protocol`
     score                     means over groups of arms; see `ablations.score`
     claims                    what is stated about the arms; see `ablations.claim`
+    multiverse                protocols under which they are judged; see `ablations.multiverse`
+    thresholds                least values that are searched; see `ablations.threshold`
     scales                    named overrides of any of the above
 
 A dotted key sets one field; a mapping replaces a subtree. Every mistake in the file is reported
@@ -24,8 +26,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
-from ablations import dotted, protocol
-from ablations.ablation import Ablation, Arm, Seeds, with_nuisance
+from ablations import dotted, library, protocol
+from ablations.ablation import Ablation, Arm, Seeds, Threshold, with_nuisance
 from ablations.claim import Claim, Resolved
 from ablations.claimed_arms import resolve
 from ablations.labels import arm_label, level_label
@@ -40,11 +42,11 @@ from harness.foundation.seeding import short_hash
 from harness.kernels import without_effect
 from harness.spec import RunSpec
 
-LIBRARY = FilePath(__file__).parent / "library"
 SCALES = ("smoke", "laptop", "paper")
 KEYS = (
     "name", "question", "source", "base", "factors", "variants", "exclude", "nuisance", "seeds",
-    "metric", "baseline", "match", "protocol", "score", "claims", "scales",
+    "metric", "baseline", "match", "protocol", "score", "claims", "multiverse",
+    "thresholds", "scales",
 )  # fmt: skip
 ROOTS = tuple(key for key in RunSpec.model_fields if key not in ("seed", "purpose"))
 
@@ -78,9 +80,14 @@ class Draft(NamedTuple):
     own: Layers
 
 
-def library() -> dict[str, FilePath]:
-    """The ablations that ship, by name."""
-    return {path.stem: path for path in sorted(LIBRARY.glob("*.yaml"))}
+class Source(NamedTuple):
+    """Where an ablation is read from. is_multiverse: whether the folder of one was named."""
+
+    document: yaml.Document
+    text: str
+    scale: str
+    overrides: tuple[str, ...]
+    is_multiverse: bool = False
 
 
 def load(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> Ablation:
@@ -89,9 +96,19 @@ def load(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> A
     scale: which of the file's scales. overrides: `dotted.key=value`, set on base.
     Raises HarnessError that lists every mistake.
     """
+    source = find(name, scale=scale, overrides=overrides)
+    if source.is_multiverse:
+        from ablations import multiverse  # it stands on this module
+
+        return multiverse.widened(source)
+    return from_document(*source[:4])
+
+
+def find(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> Source:
+    """What `load` reads. Raises HarnessError where there is nothing of that name."""
     path = FilePath(name)
     if path.suffix in (".yaml", ".yml"):
-        return from_document(yaml.load_file(path), path.read_text(), scale, overrides)
+        return Source(yaml.load_file(path), path.read_text(), scale, tuple(overrides))
     if path.is_dir() and (path / "ledger.sqlite").exists():
         meta = read_meta(path)
         if "text" not in meta:
@@ -103,27 +120,41 @@ def load(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> A
                 "--set cannot change an output folder", where=name, fix="give the ablation's name"
             )
         document = yaml.load(meta["text"], meta["file"])
-        return from_document(document, meta["text"], meta["scale"], tuple(meta["overrides"]))
-    known = library()
+        overrides = tuple(meta["overrides"])
+        return Source(document, meta["text"], meta["scale"], overrides, meta["is_multiverse"])
+    known = library.files()
     if name not in known:
         raise HarnessError(
             f"no ablation {name!r}: not in the library, not a .yaml file, not an output folder",
             fix=did_you_mean(name, known),
         )
-    return from_document(yaml.load_file(known[name]), known[name].read_text(), scale, overrides)
+    return Source(yaml.load_file(known[name]), known[name].read_text(), scale, tuple(overrides))
 
 
 def from_document(
-    document: yaml.Document, text: str, scale: str, overrides: Sequence[str]
+    document: yaml.Document,
+    text: str,
+    scale: str,
+    overrides: Sequence[str],
+    universe: Mapping[str, str] | None = None,
 ) -> Ablation:
-    """Checks and expands a parsed file."""
-    return _Reader(document, text, scale, tuple(overrides)).read()
+    """Checks and expands a parsed file. universe: choice of its multiverse -> level; what it sets
+    lies over base and below the arms' own settings."""
+    return _Reader(document, text, scale, tuple(overrides), universe or {}).read()
 
 
 class _Reader:
     """Turns a document into an Ablation, collecting problems as it goes."""
 
-    def __init__(self, document: yaml.Document, text: str, scale: str, overrides: tuple[str, ...]):
+    def __init__(
+        self,
+        document: yaml.Document,
+        text: str,
+        scale: str,
+        overrides: tuple[str, ...],
+        universe: Mapping[str, str],
+    ):
+        self.universe = universe
         self.document, self.text, self.scale, self.overrides = document, text, scale, overrides
         self.problems: list[Problem] = []
         self.origins: dict[str, Path] = {}  # key -> where a scale has replaced it
@@ -161,6 +192,11 @@ class _Reader:
             )
         score = self._score(factors)
         claims = self._claims(arms, factors)
+        thresholds = dict(self._thresholds(arms))
+        choices = self._choices()
+        for choice in choices:
+            if choice in factors:
+                self._problem(("multiverse", choice), f"{choice} is a factor", "vary one of them")
         if self.problems:
             raise HarnessError(dict.fromkeys(self.problems))
         return Ablation(
@@ -181,6 +217,8 @@ class _Reader:
             protocol=self.protocol.about if self.protocol is not None else None,
             score=score and score.for_ledger(factors),
             claims=claims,
+            thresholds=thresholds,
+            multiverse={choice: list(levels) for choice, levels in choices.items()} or None,
         )
 
     # -- the parts of the file ------------------------------------------------------------------
@@ -251,7 +289,20 @@ class _Reader:
                 continue
             given.append(Setting(path, yaml.scalar(text), (f"--set {key.strip()}",)))
         settings = [_setting(key, value, ("base", key)) for key, value in base.items()]
-        return [settings, self.scale_base, given]
+        choices = self._choices()
+        chosen = [s for choice, level in self.universe.items() for s in choices[choice][level]]
+        return [settings, self.scale_base, given, chosen]
+
+    def _choices(self) -> dict[str, dict[str, list[Setting]]]:
+        """Choice of the multiverse -> level label -> the settings it makes, as of a factor."""
+        given = self.top.get("multiverse") or {}
+        choices = self._mapping(given, ("multiverse",), "multiverse")
+        read = {k: self._levels(k, v, ("multiverse", k)) for k, v in choices.items()}
+        for choice, levels in read.items():
+            place = ("multiverse", choice)
+            if len(levels) < 2 and not self._has_problem_below(place):
+                self._problem(place, f"a choice needs two levels, got {len(levels)}", "add a level")
+        return read
 
     def _protocol(self) -> Protocol | None:
         name = self.top.get("protocol")
@@ -306,6 +357,25 @@ class _Reader:
                         self._problem((*place, *path), f"claim {claim.id}: {message}", fix)
             ids.add(claim.id)
         return tuple(read)
+
+    def _thresholds(self, arms: list[Arm]) -> Iterator[tuple[str, Threshold]]:
+        given = self.top.get("thresholds") or {}
+        labels = [arm.label for arm in arms]
+        for key, data in self._mapping(given, ("thresholds",), "thresholds").items():
+            place = ("thresholds", key)
+            try:
+                threshold = parse(Threshold, data, where=self._where, path=place)
+            except HarnessError as error:
+                self.problems += error.problems
+                continue
+            if not _is_absolute(threshold.over):
+                fix = f"begin with {', '.join(ROOTS)}"
+                self._problem((*place, "over"), f"{threshold.over!r} is no field", fix)
+            for label in threshold.arms:
+                if arms and label not in labels:
+                    fix = did_you_mean(label, labels)
+                    self._problem((*place, "arms"), f"no arm is called {label!r}", fix)
+            yield key, threshold
 
     def _factors(self) -> dict[str, dict[str, list[Setting]]]:
         """Factor -> level label -> the settings it makes."""
@@ -376,6 +446,12 @@ class _Reader:
                 if not _is_set(dotted.path(key), base, factors)
             }
         nuisance = self._mapping(given or {}, ("nuisance",), "nuisance")
+        chosen = [setting.path for setting in base[-1]]  # by the universe, so tuned no longer
+        nuisance = {
+            key: values
+            for key, values in nuisance.items()
+            if not any(dotted.related(path, dotted.path(key)) for path in chosen)
+        }
         for key, values in nuisance.items():
             place = ("nuisance", key)
             if not _is_absolute(key):

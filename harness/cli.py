@@ -19,6 +19,9 @@ SCALE = click.option("--scale", default="smoke", show_default=True, help="smoke,
 OUT = click.option("--out", type=click.Path(path_type=Path), help="output folder [runs/NAME-SCALE]")
 SET = click.option("--set", "overrides", multiple=True, metavar="a.b=c", help="set a field of base")
 PLUGIN = click.option("--plugin", "plugins", multiple=True, help="Python file with own components")
+MULTIVERSE = click.option(
+    "--multiverse", is_flag=True, help="the claims under every protocol of `multiverse`"
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="machine-readable output")
 
 
@@ -105,18 +108,27 @@ def validate(name: str, scale: str, overrides: tuple[str, ...], plugins: tuple[s
 @OUT
 @SET
 @PLUGIN
+@MULTIVERSE
 @JSON
-def plan(name, scale, out, overrides, plugins, as_json) -> None:
-    """What `run` would do now: runs, cohorts, cost of each arm, time."""
+def plan(name, scale, out, overrides, plugins, multiverse, as_json) -> None:
+    """What `run` would do now: runs, cohorts, cost of each arm, time; what claims can expect."""
     import ablations
     from ablations import runner
     from ablations.show import plan_data, render_plan
+    from reports.claims.prospect import prospects
 
     _load_plugins(plugins)
-    ablation = ablations.load(name, scale=scale, overrides=overrides)
+    ablation = ablations.load(name, scale=scale, overrides=overrides, multiverse=multiverse)
     folder = _folder_of(name, out, ablation)
     planned = plan_data(ablation, runner.plan_from_folder(ablation, folder), folder)
-    click.echo(json.dumps(planned, indent=2) if as_json else render_plan(planned))
+    ahead = prospects(ablation)
+    if as_json:
+        planned["claims"] = [prospect._asdict() for prospect in ahead]
+        click.echo(json.dumps(planned, indent=2))
+        return
+    click.echo(render_plan(planned))
+    for prospect in ahead:
+        click.echo(f"claim {prospect.render()}")
 
 
 @main.command()
@@ -130,12 +142,14 @@ def plan(name, scale, out, overrides, plugins, as_json) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
 @click.option("--per-gpu", type=click.IntRange(min=1), default=1, help="cohorts that share a GPU")
 @click.option("--address", envvar="RAY_ADDRESS", help="Ray cluster: auto, or its address")
+@MULTIVERSE
 @click.option(
     "--until-settled", is_flag=True, help="add seeds (seeds.then) to claims that are open"
 )
 def run(
-    name, scale, out, overrides, plugins, executor, workers, device, per_gpu, address, until_settled
-) -> None:
+    name, scale, out, overrides, plugins, executor, workers, device, per_gpu, address, multiverse,
+    until_settled,
+) -> None:  # fmt: skip
     """Trains what is missing, then writes and prints the report.
 
     With --until-settled the arms of open claims go on to the numbers of seeds that the ablation
@@ -149,7 +163,7 @@ def run(
     from reports.tensorboard import TensorBoard
 
     _load_plugins(plugins)
-    ablation = ablations.load(name, scale=scale, overrides=overrides)
+    ablation = ablations.load(name, scale=scale, overrides=overrides, multiverse=multiverse)
     _check(ablation)
     if until_settled and not (ablation.claims and ablation.seeds.then):
         raise HarnessError(
@@ -217,19 +231,56 @@ def report(name, scale, out, csv_file, html_file, svg_file) -> None:
 
 @main.command()
 @click.argument("name")
+@click.argument("threshold", required=False)
+@SCALE
+@OUT
+@SET
+@PLUGIN
+@click.option("--workers", type=click.IntRange(min=1), help="cohorts at a time [one a core or GPU]")
+@JSON
+def threshold(name, threshold, scale, out, overrides, plugins, workers, as_json) -> None:
+    """The least value of a field at which each arm solves its task, by bisection."""
+    from rich.console import Console
+
+    from ablations import executors, runner
+    from ablations import threshold as search
+    from harness.progress import Progress
+    from reports import terminal, thresholds
+
+    _load_plugins(plugins)
+    searched = search.load(name, threshold, scale=scale, overrides=overrides)
+    _check(searched.ablation)
+    folder = out or runner.default_folder(searched.ablation)
+
+    def solved(ablation):
+        files = tuple(str(Path(file).resolve()) for file in plugins)
+        engine = executors.make("auto", workers=workers, plugins=files)
+        runner.run(ablation, out=folder, engine=engine, watchers=[Progress()])
+        return runner.solve_counts(folder)
+
+    found = search.bisect(searched, solved)
+    if as_json:
+        click.echo(json.dumps([thresholds.as_data(each) for each in found], indent=2))
+    else:
+        terminal.show_section(thresholds.section(found), Console())
+
+
+@main.command()
+@click.argument("name")
 @SCALE
 @OUT
 @click.option("--expect", type=click.Path(path_type=Path), help="verdicts that must come out")
 @click.option("--freeze", type=click.Path(path_type=Path), help="write the verdicts to expect")
+@MULTIVERSE
 @JSON
-def claims(name, scale, out, expect, freeze, as_json) -> None:
+def claims(name, scale, out, expect, freeze, multiverse, as_json) -> None:
     """What the runs say of each claim, and what would settle it.
 
     Exits with 1 if a claim is refuted or not settled; with --expect, if a verdict is another.
     """
     from reports import claims as judged
 
-    folder = _folder(name, scale, out)
+    folder = _folder(name, scale, out, multiverse=multiverse)
     verdicts = judged.of(folder)
     if as_json:
         click.echo(json.dumps([judged.as_data(verdict) for verdict in verdicts], indent=2))
@@ -244,6 +295,31 @@ def claims(name, scale, out, expect, freeze, as_json) -> None:
         sys.exit(bool(unexpected))
     if not all(verdict.word == "supported" for verdict in verdicts):
         sys.exit(1)
+
+
+@main.command()
+@click.argument("paper")
+@click.option(
+    "--in",
+    "runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="the folder of output folders",
+)
+@JSON
+def paper(paper: str, runs: Path, as_json: bool) -> None:
+    """What a paper claims, and what our runs say of it. PAPER is its arXiv number."""
+    from rich.console import Console
+
+    from ablations.library import files
+    from reports import paper as published
+
+    sources = published.find(paper, files(), runs)
+    if as_json:
+        click.echo(json.dumps(published.as_data(sources), indent=2))
+    else:
+        published.show(paper, sources, Console())
 
 
 @main.command(name="rerun")
@@ -405,7 +481,7 @@ def _holds_ledger(folder: Path) -> bool:
     return (folder / FILE).is_file()
 
 
-def _folder(name: str, scale: str, out: Path | None) -> Path:
+def _folder(name: str, scale: str, out: Path | None, *, multiverse: bool = False) -> Path:
     """Where results are, without loading the ablation."""
     from harness.foundation import yaml
 
@@ -417,7 +493,7 @@ def _folder(name: str, scale: str, out: Path | None) -> Path:
     if path.suffix in (".yaml", ".yml"):
         data = yaml.load_file(path).data
         name = data.get("name", path.stem) if isinstance(data, dict) else path.stem
-    folder = Path("runs") / f"{name}-{scale}"
+    folder = Path("runs") / f"{name}{'-multiverse' * multiverse}-{scale}"
     if not folder.is_dir():
         raise HarnessError(
             f"nothing has been run at {folder}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports import breakdown, edits, exact_match, kernels, lengths, optimum, scores
+from reports import breakdown, edits, exact_match, kernels, lengths, multiverse, optimum, scores
 from reports.claims.text import section as claims_section
 from reports.grid import Section
 from reports.records import Records
@@ -11,7 +11,7 @@ from reports.records import Records
 def for_page(records: Records) -> list[Section]:
     """Those that have something to show."""
     found = [
-        claims_section(records),
+        multiverse.section(records) or claims_section(records),
         scores.section(records),
         exact_match.section(records),
         lengths.section(records),
@@ -27,7 +27,7 @@ def for_page(records: Records) -> list[Section]:
 def for_terminal(records: Records) -> list[Section]:
     """The same, in short."""
     found = [
-        claims_section(records),
+        multiverse.section(records) or claims_section(records),
         scores.section(records),
         lengths.section(records),
         edits.section(records),

@@ -53,6 +53,7 @@ class Verdict(NamedTuple):
     family: int
     settle: str
     is_exploratory: bool
+    universe: str
     conditions: Conditions
 
     @property
@@ -86,9 +87,21 @@ def judge(records: Records) -> list[Verdict]:
 
     Withdrawn claims are not judged, but they count: m is the number of all that were ever stated
     before their runs. Claims that were stated later are exploratory, and are corrected for all.
+    In a multiverse each protocol is a family of its own.
     """
-    planned = [stated for stated in records.claims if not stated.runs_before]
-    tested = [_test(stated, len(planned), records) for stated in records.claims]
+    by_universe: dict[str, list[Stated]] = {}
+    for stated in records.claims:
+        by_universe.setdefault(stated.resolved.universe, []).append(stated)
+    return [verdict for family in by_universe.values() for verdict in _judge(family, records)]
+
+
+def _judge(family: Sequence[Stated], records: Records) -> list[Verdict]:
+    """Claims that are corrected together."""
+    num_planned = sum(not stated.runs_before for stated in family)
+    tested = [
+        _test(stated, len(family) if stated.runs_before else num_planned, records)
+        for stated in family
+    ]
     confirming = [each for each in tested if not each.stated.runs_before]
     corrected = dict(zip(map(_key, confirming), _holm(confirming), strict=True))
     for each, p in zip(tested, _holm(tested), strict=True):
@@ -100,11 +113,10 @@ def judge(records: Records) -> list[Verdict]:
     ]
 
 
-def _test(stated: Stated, num_planned: int, records: Records) -> _Tested:
+def _test(stated: Stated, family: int, records: Records) -> _Tested:
     claim = stated.resolved.claim
     num_looks = max(stated.num_looks, 1, _num_looks(stated, records))
     alpha = statistics.alpha_at_each_look(claim.alpha, num_looks)
-    family = len(records.claims) if stated.runs_before else num_planned
     nothing = _Tested(stated, [], None, [], 1.0, alpha, family)
     if stated.is_withdrawn:
         return nothing
@@ -126,7 +138,7 @@ def _test(stated: Stated, num_planned: int, records: Records) -> _Tested:
             found = Obstacle(
                 f"the smallest p that its seeds can give, {least:.2g}, is above "
                 f"{alpha:.3g} / {family}" + (" claims" if family > 1 else ""),
-                f"{_MORE}: {_fewest_seeds(alpha / family, claim)} an arm",
+                f"{_MORE}: {fewest_seeds(alpha / family, claim)} an arm",
             )
     if found is not None:
         return nothing._replace(compared=compared, obstacle=found)
@@ -139,7 +151,7 @@ def _verdict(each: _Tested, corrected_p: float, records: Records) -> Verdict:
     about = conditions_of(each.stated, each.compared, records)
     verdict = Verdict(
         claim, "untestable", "", "", None, level, "", None, None, each.alpha, each.family, "",
-        bool(each.stated.runs_before), about,
+        bool(each.stated.runs_before), each.stated.resolved.universe, about,
     )  # fmt: skip
     if found is not None:
         return verdict._replace(reason=found.reason, settle=found.settle)
@@ -310,7 +322,7 @@ def _num_looks(stated: Stated, records: Records) -> int:
     return max((len(records.looks.get(key, ())) for key in ids), default=0)
 
 
-def _fewest_seeds(alpha: float, claim: Claim) -> int:
+def fewest_seeds(alpha: float, claim: Claim) -> int:
     """Seeds an arm with which the test of two arms can reach this level at all."""
     for num in itertools.count(2):
         if claim.paired:

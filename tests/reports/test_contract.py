@@ -39,7 +39,7 @@ def test_events_become_the_answer(tmp_path):
         seeds=Seeds(selection=0, confirmation=4), factors={"mixer": ["a"]},
         nuisances=[{"lr": 0.1}, {"lr": 0.2}],
         grid_id="g", protocol=None, score=None, text="", file="n.yaml", overrides=(), arms=[arm],
-        claims=(),
+        claims=(), multiverse=None,
     )  # fmt: skip
     with Ledger(tmp_path) as ledger:
         ledger.write_plan(ablation, {"c": {"steps": 100, "chance": 0.5, "shortcuts": {}}}, runs, 0)
