@@ -57,7 +57,14 @@ def test_nothing_imports_upwards(name, path):
 
 
 @pytest.mark.parametrize(
-    "verb", [["--help"], ["run", "--help"], ["status", "nothing"], ["report", "nothing"]]
+    "verb",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["status", "nothing"],
+        ["report", "nothing"],
+        ["claims", "nothing"],
+    ],
 )
 def test_light_verbs_import_neither_torch_nor_ray(verb, tmp_path):
     code = (
