@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -41,6 +41,17 @@ class Seeds(Config):
         if any(b <= a for a, b in itertools.pairwise(looks)):
             raise At(f"each look needs more seeds than the one before, got {looks}", "then")
         return self
+
+
+class Threshold(Config):
+    """What `ablations.threshold` searches. over: a field. values: of it, in the order in which the
+    task gets easier. solve_rate: share of the runs that must solve it. arms: labels of those to
+    search; all where empty."""
+
+    over: str
+    values: Annotated[tuple[int | float | str, ...], Field(min_length=2)]
+    solve_rate: Annotated[float, Field(gt=0, le=1)] = 0.9
+    arms: tuple[str, ...] = ()
 
 
 class Arm(NamedTuple):
@@ -93,6 +104,7 @@ class Ablation:
     score: dict[str, Any] | None = None
     claims: tuple[Resolved, ...] = ()
     multiverse: dict[str, Any] | None = None
+    thresholds: dict[str, Threshold] = field(default_factory=dict)
 
     @cached_property
     def grid_id(self) -> str:

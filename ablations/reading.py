@@ -10,6 +10,7 @@
     score                     means over groups of arms; see `ablations.score`
     claims                    what is stated about the arms; see `ablations.claim`
     multiverse                protocols under which they are judged; see `ablations.multiverse`
+    thresholds                least values that are searched; see `ablations.threshold`
     scales                    named overrides of any of the above
 
 A dotted key sets one field; a mapping replaces a subtree. Every mistake in the file is reported
@@ -25,8 +26,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
-from ablations import dotted, protocol
-from ablations.ablation import Ablation, Arm, Seeds, with_nuisance
+from ablations import dotted, library, protocol
+from ablations.ablation import Ablation, Arm, Seeds, Threshold, with_nuisance
 from ablations.claim import Claim, Resolved
 from ablations.claimed_arms import resolve
 from ablations.labels import arm_label, level_label
@@ -41,11 +42,11 @@ from harness.foundation.seeding import short_hash
 from harness.kernels import without_effect
 from harness.spec import RunSpec
 
-LIBRARY = FilePath(__file__).parent / "library"
 SCALES = ("smoke", "laptop", "paper")
 KEYS = (
     "name", "question", "source", "base", "factors", "variants", "exclude", "nuisance", "seeds",
-    "metric", "baseline", "match", "protocol", "score", "claims", "multiverse", "scales",
+    "metric", "baseline", "match", "protocol", "score", "claims", "multiverse",
+    "thresholds", "scales",
 )  # fmt: skip
 ROOTS = tuple(key for key in RunSpec.model_fields if key not in ("seed", "purpose"))
 
@@ -77,11 +78,6 @@ class Draft(NamedTuple):
     arm: Arm
     base: Layers
     own: Layers
-
-
-def library() -> dict[str, FilePath]:
-    """The ablations that ship, by name."""
-    return {path.stem: path for path in sorted(LIBRARY.glob("*.yaml"))}
 
 
 class Source(NamedTuple):
@@ -126,7 +122,7 @@ def find(name: str, *, scale: str = "smoke", overrides: Sequence[str] = ()) -> S
         document = yaml.load(meta["text"], meta["file"])
         overrides = tuple(meta["overrides"])
         return Source(document, meta["text"], meta["scale"], overrides, meta["is_multiverse"])
-    known = library()
+    known = library.files()
     if name not in known:
         raise HarnessError(
             f"no ablation {name!r}: not in the library, not a .yaml file, not an output folder",
@@ -196,6 +192,7 @@ class _Reader:
             )
         score = self._score(factors)
         claims = self._claims(arms, factors)
+        thresholds = dict(self._thresholds(arms))
         choices = self._choices()
         for choice in choices:
             if choice in factors:
@@ -220,6 +217,7 @@ class _Reader:
             protocol=self.protocol.about if self.protocol is not None else None,
             score=score and score.for_ledger(factors),
             claims=claims,
+            thresholds=thresholds,
             multiverse={choice: list(levels) for choice, levels in choices.items()} or None,
         )
 
@@ -354,6 +352,25 @@ class _Reader:
                     for path, message, fix in found:
                         self._problem((*place, *path), f"claim {claim.id}: {message}", fix)
         return tuple(read)
+
+    def _thresholds(self, arms: list[Arm]) -> Iterator[tuple[str, Threshold]]:
+        given = self.top.get("thresholds") or {}
+        labels = [arm.label for arm in arms]
+        for key, data in self._mapping(given, ("thresholds",), "thresholds").items():
+            place = ("thresholds", key)
+            try:
+                threshold = parse(Threshold, data, where=self._where, path=place)
+            except HarnessError as error:
+                self.problems += error.problems
+                continue
+            if not _is_absolute(threshold.over):
+                fix = f"begin with {', '.join(ROOTS)}"
+                self._problem((*place, "over"), f"{threshold.over!r} is no field", fix)
+            for label in threshold.arms:
+                if arms and label not in labels:
+                    fix = did_you_mean(label, labels)
+                    self._problem((*place, "arms"), f"no arm is called {label!r}", fix)
+            yield key, threshold
 
     def _factors(self) -> dict[str, dict[str, list[Setting]]]:
         """Factor -> level label -> the settings it makes."""

@@ -184,6 +184,18 @@ def run(
     return Summary(folder, dict(counts))
 
 
+def solve_counts(folder: Path) -> dict[str, tuple[int, int]]:
+    """condition_id -> confirmation runs of the plan that solved the task, and that ended."""
+    db = open_for_reading(folder)
+    rows = db.execute(
+        "SELECT condition_id, SUM(steps_to_solve IS NOT NULL), COUNT(*) FROM plan "
+        "JOIN runs USING (run_id) WHERE purpose = 'confirmation' AND status != 'failed' "
+        "GROUP BY condition_id"
+    ).fetchall()
+    db.close()
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
 def arm_facts(arm: Arm, match: Match | None = None) -> dict[str, Any]:
     """What a report shows of an arm besides its results: cost, regime, the numbers to beat."""
     matched = None

@@ -208,10 +208,10 @@ def _mixer_line(mixer: type[Component]) -> str:
 
 
 def _ablations() -> Section:
-    from ablations.reading import library
+    from ablations import library
 
     out = {}
-    for name, path in library().items():
+    for name, path in library.files().items():
         data = yaml.load_file(path).data
         out[name] = f"{data['question']} [{', '.join(data.get('scales', {}))}]"
     return out

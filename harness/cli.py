@@ -231,6 +231,42 @@ def report(name, scale, out, csv_file, html_file, svg_file) -> None:
 
 @main.command()
 @click.argument("name")
+@click.argument("threshold", required=False)
+@SCALE
+@OUT
+@SET
+@PLUGIN
+@click.option("--workers", type=click.IntRange(min=1), help="cohorts at a time [one a core or GPU]")
+@JSON
+def threshold(name, threshold, scale, out, overrides, plugins, workers, as_json) -> None:
+    """The least value of a field at which each arm solves its task, by bisection."""
+    from rich.console import Console
+
+    from ablations import executors, runner
+    from ablations import threshold as search
+    from harness.progress import Progress
+    from reports import terminal, thresholds
+
+    _load_plugins(plugins)
+    searched = search.load(name, threshold, scale=scale, overrides=overrides)
+    _check(searched.ablation)
+    folder = out or runner.default_folder(searched.ablation)
+
+    def solved(ablation):
+        files = tuple(str(Path(file).resolve()) for file in plugins)
+        engine = executors.make("auto", workers=workers, plugins=files)
+        runner.run(ablation, out=folder, engine=engine, watchers=[Progress()])
+        return runner.solve_counts(folder)
+
+    found = search.bisect(searched, solved)
+    if as_json:
+        click.echo(json.dumps([thresholds.as_data(each) for each in found], indent=2))
+    else:
+        terminal.show_section(thresholds.section(found), Console())
+
+
+@main.command()
+@click.argument("name")
 @SCALE
 @OUT
 @click.option("--expect", type=click.Path(path_type=Path), help="verdicts that must come out")
@@ -259,6 +295,31 @@ def claims(name, scale, out, expect, freeze, multiverse, as_json) -> None:
         sys.exit(bool(unexpected))
     if not all(verdict.word == "supported" for verdict in verdicts):
         sys.exit(1)
+
+
+@main.command()
+@click.argument("paper")
+@click.option(
+    "--in",
+    "runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="the folder of output folders",
+)
+@JSON
+def paper(paper: str, runs: Path, as_json: bool) -> None:
+    """What a paper claims, and what our runs say of it. PAPER is its arXiv number."""
+    from rich.console import Console
+
+    from ablations.library import files
+    from reports import paper as published
+
+    sources = published.find(paper, files(), runs)
+    if as_json:
+        click.echo(json.dumps(published.as_data(sources), indent=2))
+    else:
+        published.show(paper, sources, Console())
 
 
 @main.command(name="rerun")

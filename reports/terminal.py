@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reports import sections
 from reports import table as answer_table
-from reports.grid import Grid
+from reports.grid import Grid, Section
 from reports.records import Records
 from reports.remarks import METHOD, answer, remarks
 from reports.table import plain
@@ -34,19 +34,27 @@ def show(records: Records, console: Console) -> None:
         mark, style = ("! ", "yellow") if remark.is_warning else ("- ", "dim")
         body = Text(mark, style=style).append(remark.text, style="default")
         console.print(Padding(body, (0, 0, 0, 1), expand=False))
-    has_intervals = True
-    for section in sections.for_terminal(records):
-        for grid in section.grids:
-            shown = grid.within(console.width)
-            has_intervals &= shown.intervals == grid.intervals
-            console.print()
-            console.print(_beside(shown))
-        console.print(Text(section.note, style="dim"))
+    shown_whole = [show_section(each, console) for each in sections.for_terminal(records)]
+    has_intervals = all(shown_whole)
     if not has_intervals:
         console.print()
         console.print(Text("Intervals that had no room are on the page.", style="dim"))
     console.print()
     console.print(Text(METHOD, style="dim"))
+
+
+def show_section(section: Section, console: Console) -> bool:
+    """Prints its tables and its note; returns whether all intervals had room."""
+    from rich.text import Text
+
+    is_whole = True
+    for grid in section.grids:
+        shown = grid.within(console.width)
+        is_whole &= shown.intervals == grid.intervals
+        console.print()
+        console.print(_beside(shown))
+    console.print(Text(section.note, style="dim"))
+    return is_whole
 
 
 def _beside(found: Grid):

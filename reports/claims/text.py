@@ -79,7 +79,7 @@ def lines(verdict: Verdict) -> list[str]:
         f"{', '.join(about.budgets)}; {tuning}: {about.tuning}; {_sizes(verdict)}"
     )
     if claim.published is not None:
-        out.append(f"published: {published_text(verdict)}")
+        out.append(f"published: {published_text(claim.published)}")
     out += [plain(note) for note in about.notes]
     if verdict.settle:
         out.append(f"would be settled by {plain(verdict.settle)}")
@@ -116,12 +116,13 @@ def p_texts(verdict: Verdict) -> tuple[str, str]:
     )
 
 
-def published_text(verdict: Verdict) -> str:
-    """What the source reports."""
-    found = verdict.claim.published
-    if isinstance(found, dict):
-        return ", ".join(f"{plain(key)} {plain(value)}" for key, value in found.items())
-    return plain(found)
+def published_text(published: object) -> str:
+    """What a source reports: words, or values by arm."""
+    if published is None:
+        return "no number"
+    if isinstance(published, dict):
+        return ", ".join(f"{plain(key)} {plain(value)}" for key, value in published.items())
+    return plain(published)
 
 
 def as_data(verdict: Verdict) -> dict[str, Any]:

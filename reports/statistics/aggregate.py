@@ -37,18 +37,19 @@ def stratified_bootstrap(
 ) -> Estimate:
     """A statistic of all scores and its percentile interval, runs drawn again within each task.
 
-    scores: task -> its runs. Raises ValueError below 20 scores: the percentile interval of a mean
-    covers .82 at 3 runs and .90 at 10.
+    scores: task -> its runs. For aggregates over 20 (run x task) cells or more, ValueError below:
+    for a difference of means of 3, 5 and 10 runs a nominal .95 covers .80, .88 and .92. Cells are
+    not enough, runs a task count: of the mean of 10 tasks of 2 runs it covers .80, of 5 of 4 .88,
+    of 4 of 10 .92.
     """
     groups = [np.asarray(values, np.float64) for values in scores.values()]
     cells = sum(map(len, groups))
     if cells < FEWEST_CELLS:
         raise ValueError(f"a bootstrap over tasks needs {FEWEST_CELLS} scores, got {cells}")
-    drawn = [
-        statistic(np.concatenate([rng.choice(group, len(group)) for group in groups]))
-        for _ in range(num)
-    ]
-    low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
+    drawn = np.concatenate(
+        [rng.choice(group, (num, len(group))) for group in groups], axis=1
+    )  # (num, cells)
+    low, high = np.quantile([statistic(row) for row in drawn], [0.5 - level / 2, 0.5 + level / 2])
     return Estimate(float(statistic(np.concatenate(groups))), float(low), float(high))
 
 

@@ -1,7 +1,12 @@
 """Means, differences of means and their intervals: Student's and Welch's.
 
-At three to ten seeds the percentile bootstrap covers too little (.82 for a nominal .95 at n = 3),
-these hold; so nothing here resamples.
+At three to ten seeds the percentile bootstrap of a difference covers .80 to .92 for a nominal .95;
+Welch's interval covers .95 to .99 where both arms have one law, be it normal, lognormal or bimodal
+(most seeds solve, a few are stuck). So nothing here resamples.
+
+No interval knows of what no seed has shown. Of one bimodal arm (80 % of its seeds solve) Student's
+covers .49 at n = 3, .67 at 5, .89 at 10; so does Welch's against an arm that hardly varies. Solve
+rates stand beside means for that.
 """
 
 from __future__ import annotations
@@ -32,7 +37,7 @@ class Estimate(NamedTuple):
 class Contrast(NamedTuple):
     """A difference of means, its standard error and degrees of freedom (Welch-Satterthwaite).
 
-    error is nan where a group has a single value, and 0 where no group varies.
+    error is nan where a group has a single value, and 0 (freedom inf) where no group varies.
     """
 
     value: float
@@ -87,10 +92,10 @@ def difference_interval(a: Sequence[float], b: Sequence[float], level: float = L
 def contrast(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> Contrast:
     """Mean over the groups of a of their means, less the same of b; one group each is Welch's test.
 
-    Raises ValueError for a group without values.
+    Welch-Satterthwaite over all groups. Raises ValueError for no groups or one without values.
     """
-    weights = [1 / len(a)] * len(a) + [-1 / len(b)] * len(b)
-    return _combined([*a, *b], weights)
+    (mean_a, parts_a), (mean_b, parts_b) = _mean_of_means(a), _mean_of_means(b)
+    return _welch(mean_a - mean_b, parts_a + parts_b)
 
 
 def paired_contrast(differences: Sequence[Sequence[float]]) -> Contrast:
@@ -100,8 +105,8 @@ def paired_contrast(differences: Sequence[Sequence[float]]) -> Contrast:
 
 def one_sample_contrast(groups: Sequence[Sequence[float]], value: float) -> Contrast:
     """Mean over groups of their means, less a constant."""
-    found = _combined(groups, [1 / len(groups)] * len(groups))
-    return found._replace(value=found.value - value)
+    mean, parts = _mean_of_means(groups)
+    return _welch(mean - value, parts)
 
 
 def tost(difference: Contrast, margin: float) -> float:
@@ -113,15 +118,24 @@ def tost(difference: Contrast, margin: float) -> float:
     return max(difference.p_above(-margin), mirrored.p_above(-margin))
 
 
-def _combined(groups: Sequence[Sequence[float]], weights: Sequence[float]) -> Contrast:
+def _mean_of_means(groups: Sequence[Sequence[float]]) -> tuple[float, list[tuple[float, int]]]:
+    """The mean; and of each group the part of the squared error that is its own, and its size."""
+    if not len(groups):
+        raise ValueError("no groups to take a mean of")
     means, squares = zip(*map(_mean_and_squared_error, groups), strict=True)
-    value = sum(weight * mean for weight, mean in zip(weights, means, strict=True))
-    parts = [weight**2 * square for weight, square in zip(weights, squares, strict=True)]
-    total = sum(parts)
+    parts = [square / len(groups) ** 2 for square in squares]
+    # fsum does not depend on the order: groups without spread that are equal differ by exactly 0.
+    return math.fsum(means) / len(means), list(zip(parts, map(len, groups), strict=True))
+
+
+def _welch(value: float, parts: Sequence[tuple[float, int]]) -> Contrast:
+    total = math.fsum(part for part, _ in parts)
     if math.isnan(total):
         return Contrast(value, math.nan, math.nan)
-    below = sum(part**2 / (len(g) - 1) for part, g in zip(parts, groups, strict=True) if part > 0)
-    return Contrast(value, math.sqrt(total), total**2 / below if below > 0 else math.inf)
+    if total == 0:
+        return Contrast(value, 0.0, math.inf)
+    below = math.fsum((part / total) ** 2 / (num - 1) for part, num in parts)
+    return Contrast(value, math.sqrt(total), 1 / below)
 
 
 def _mean_and_squared_error(values: Sequence[float]) -> tuple[float, float]:

@@ -10,7 +10,12 @@ MOST_SEEDS = 1_000
 
 
 def power_of(effect: float, num_a: int, num_b: int, sd: float, alpha: float = 0.05) -> float:
-    """Chance that a true difference of means is found, two-sided at alpha."""
+    """Chance that a true difference of means is found, two-sided at alpha.
+
+    0 where there is no test, which takes a run of each and three in all.
+    """
+    if not _can_test(num_a, num_b):
+        return 0.0
     if sd == 0:
         return float(effect != 0)
     from scipy.special import nctdtr, stdtrit
@@ -26,7 +31,12 @@ def power_of(effect: float, num_a: int, num_b: int, sd: float, alpha: float = 0.
 def detectable_effect(
     num_a: int, num_b: int, sd: float, *, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """The smallest true difference of means that is found with this power; 0 without spread."""
+    """The smallest true difference of means that is found with this power.
+
+    0 without spread; inf where there is no test.
+    """
+    if not _can_test(num_a, num_b):
+        return math.inf
     if sd == 0:
         return 0.0
     from scipy.optimize import brentq
@@ -38,19 +48,19 @@ def detectable_effect(
 
 
 def needed_seeds(
-    effect: float, sd: float, *, alpha: float = 0.05, power: float = 0.8
+    effect: float, sd: float, *, alpha: float = 0.05, power: float = 0.8, most: int = MOST_SEEDS
 ) -> int | None:
     """Fewest seeds an arm that find the difference with this power, and with which the exact test
-    can reach alpha at all; None beyond 1,000."""
+    can reach alpha at all; None beyond `most`.
 
-    def enough(num: int) -> bool:
+    One after another: beyond ten seeds labellings are drawn, and the least p is larger again.
+    """
+    for num in range(2, most + 1):
         can = smallest_independent_p(num, num) <= alpha
-        return can and power_of(effect, num, num, sd, alpha) >= power
+        if can and power_of(effect, num, num, sd, alpha) >= power:
+            return num
+    return None
 
-    if effect == 0 or not enough(MOST_SEEDS):
-        return None
-    low, high = 1, MOST_SEEDS  # low is too few, high is enough
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+
+def _can_test(num_a: int, num_b: int) -> bool:
+    return min(num_a, num_b) >= 1 and num_a + num_b >= 3

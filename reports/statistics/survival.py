@@ -13,27 +13,35 @@ from typing import NamedTuple
 
 
 class SolveCurve(NamedTuple):
-    """Kaplan-Meier: share of runs not solved yet after each step at which one was, and how many
-    were still in training, unsolved, just before."""
+    """Kaplan-Meier, as steps down from 1.
 
-    steps: list[float]
+    steps: at which a run was solved, ascending. unsolved: share of runs not solved yet after
+    each. at_risk: how many were still in training, unsolved, just before.
+    """
+
+    steps: list[int]
     unsolved: list[float]
     at_risk: list[int]
 
 
-def solve_curve(steps: Sequence[int | None], budgets: Sequence[int]) -> SolveCurve:
-    """steps: at which each run was solved, None where it never was in its budget."""
+def solve_curve(steps: Sequence[int | None], budgets: int | Sequence[int]) -> SolveCurve:
+    """steps: at which each run was solved, None where it never was in its budget.
+
+    budgets: of all runs, or of each. No step down where none was solved.
+    """
     from scipy.stats import CensoredData, ecdf
 
-    solved = [value for value in steps if value is not None]
+    if isinstance(budgets, int):
+        budgets = [budgets] * len(steps)
+    ended = [budget for step, budget in zip(steps, budgets, strict=True) if step is None]
+    solved = [step for step in steps if step is not None]
     if not solved:
         return SolveCurve([], [], [])
-    ended = [budget for value, budget in zip(steps, budgets, strict=True) if value is None]
     found = ecdf(CensoredData(uncensored=solved, right=ended)).sf
-    at, share = found.quantiles.tolist(), found.probabilities.tolist()
-    kept = [index for index, step in enumerate(at) if step in set(solved)]
-    risk = [sum(each >= at[index] for each in (*solved, *ended)) for index in kept]
-    return SolveCurve([at[i] for i in kept], [share[i] for i in kept], risk)
+    share = dict(zip(found.quantiles.tolist(), found.probabilities.tolist(), strict=True))
+    at = sorted(set(solved))
+    risk = [sum(end >= step for end in solved + ended) for step in at]
+    return SolveCurve(at, [share[step] for step in at], risk)
 
 
 def median_steps(steps: Sequence[int | None]) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import ablations
-from ablations.reading import library
+from ablations.library import files
 from harness.foundation.errors import HarnessError
 from tests.ablations.examples import SMALL, changed, load
 
@@ -294,7 +294,7 @@ def test_an_unknown_name_is_said():
         ablations.load("no/such/file.yaml")
 
 
-@pytest.mark.parametrize("name", library())
+@pytest.mark.parametrize("name", files())
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
 def test_the_library_is_valid_at_every_scale(name, scale):
     ablation = ablations.load(name, scale=scale)
