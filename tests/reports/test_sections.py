@@ -21,6 +21,7 @@ from reports import (
     sections,
     table,
 )
+from reports.figures import by_length
 from reports.grid import Grid
 from reports.remarks import remarks
 from reports.statistics import mean_interval
@@ -135,8 +136,8 @@ def test_the_figure_marks_the_trained_length(measure, maker, num_arms):
 
 
 def test_names_of_near_lengths_do_not_overlap():
-    assert figures._spread([64, 65, 66, 128, 1024]) == [66, 128, 1024]
-    assert figures._spread([8]) == [8]
+    assert by_length._spread([64, 65, 66, 128, 1024]) == [66, 128, 1024]
+    assert by_length._spread([8]) == [8]
 
 
 # -- edits ----------------------------------------------------------------------------------------
