@@ -10,7 +10,7 @@ from __future__ import annotations
 from reports.figures import answer, by_fact, by_length, learning
 from reports.figures.markup import Picture, on_white
 from reports.figures.named_curves import curves_on_white
-from reports.figures.style import style
+from reports.figures.style import styled
 from reports.figures.tuning import draw_tuning
 from reports.records import Records
 from reports.table import Table
@@ -20,8 +20,8 @@ __all__ = ["Picture", "answer_on_white", "curves_on_white", "draw", "draw_tuning
 
 def draw(records: Records, table: Table) -> list[Picture]:
     """Every figure that has something to show."""
-    with style():
-        drawn = [answer.draw(records, table), learning.draw(records)]
+    with styled():
+        drawn = [answer.draw(records, table), *learning.draw(records)]
         drawn += by_length.draw(records)
         drawn += by_fact.draw(records)
     return [picture for picture in drawn if picture is not None]
@@ -29,6 +29,6 @@ def draw(records: Records, table: Table) -> list[Picture]:
 
 def answer_on_white(records: Records, table: Table) -> str:
     """The answer's figure as the text of an SVG file; without a finished run, an empty drawing."""
-    with style():
+    with styled():
         picture = answer.draw(records, table)
     return '<svg xmlns="http://www.w3.org/2000/svg"/>\n' if picture is None else on_white(picture)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from reports import lengths
 from reports.figures.markup import Picture, picture
-from reports.figures.panels import named_upright, panels
+from reports.figures.panels import named_upright, panels, spread
 from reports.figures.style import GREY, MOST_TOGETHER
 from reports.records import Arm, Records
 from reports.table import plain
@@ -46,7 +45,7 @@ def _over(records: Records, word: str, found: Sequence[lengths.AtLength]) -> Pic
     for index, axes in enumerate(figure.axes[: len(arms)]):
         shown = found if together else points[arms[index].condition_id]
         axes.set_xscale("log", base=2)
-        axes.set_xticks(_spread(at), [f"{length:,}" for length in _spread(at)])
+        axes.set_xticks(spread(at, 12), [f"{length:,}" for length in spread(at, 12)])
         axes.minorticks_off()
         for length in sorted({each.length for each in shown if each.is_trained}):
             axes.axvline(length, color=GREY, lw=1.2, zorder=1)
@@ -63,13 +62,3 @@ def _over(records: Records, word: str, found: Sequence[lengths.AtLength]) -> Pic
         "the trained length."
     )
     return picture(figure, f"Accuracy by test {word}", text, caption)
-
-
-def _spread(lengths: Sequence[int]) -> list[int]:
-    """Those that leave their names room on a logarithmic axis, the last one among them."""
-    least = (math.log(lengths[-1]) - math.log(lengths[0])) / 12
-    kept = [lengths[-1]]
-    for length in lengths[-2::-1]:
-        if math.log(kept[-1]) - math.log(length) >= least:
-            kept.append(length)
-    return kept[::-1]

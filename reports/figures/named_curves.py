@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reports.figures.markup import on_white, picture
-from reports.figures.style import COLOURS, GREY, INK, new_figure, style
+from reports.figures.style import COLOURS, GREY, INK, new_figure, styled
 
 
 def curves_on_white(
@@ -18,7 +18,7 @@ def curves_on_white(
 ) -> str:
     """Named curves of (x, y) on logarithmic axes as the text of an SVG file; names stand at the
     curves' ends, the emphasised ones in colour."""
-    with style():
+    with styled():
         figure, axes = new_figure(8.4, 2.0 + 0.21 * len(curves))
         colours = dict(zip(emphasised, COLOURS, strict=False))
         for name, points in curves.items():

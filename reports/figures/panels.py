@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from reports.figures.style import (
     CHANCE,
@@ -37,16 +38,13 @@ def panels(
     """
     if len(arms) <= MOST_TOGETHER:
         figure, axes = new_figure(8.4, 4.0)
-        handles = []
-        for arm, colour, marker in zip(arms, COLOURS, MARKERS, strict=False):
-            line(axes, arm, colour, marker)
-            handles.append(handle("", colour, shortened(arm.label, 84)))
+        together(axes, arms, line)
         if is_share:
             unit_axis(axes, many_ticks=many_ticks)
             yardstick_lines(axes, arms)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        legend(figure, handles)
+        name_arms(figure, arms)
         return figure
     columns = 3
     rows = math.ceil(len(arms) / columns)
@@ -69,6 +67,48 @@ def panels(
     return figure
 
 
+def together(axes, arms: Sequence[Arm], line: Callable) -> None:
+    """Each arm in its own colour; at most `MOST_TOGETHER`."""
+    for arm, colour, marker in zip(arms, COLOURS, MARKERS, strict=False):
+        line(axes, arm, colour, marker)
+
+
+def name_arms(figure, arms: Sequence[Arm], *, and_yardsticks: bool = False) -> int:
+    """A legend of the arms of one panel, and of what is drawn beside them; returns its rows."""
+    handles = [
+        handle("", colour, shortened(arm.label, 84))
+        for arm, colour in zip(arms, COLOURS, strict=False)
+    ]
+    if and_yardsticks:
+        handles += [handle("", GREY, name, dashes=dashes) for _, name, dashes in yardsticks(arms)]
+    return legend(figure, handles)
+
+
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers for a logarithmic axis with room for about so many names, from 1, 2, 3, 5, 7 to
+    1 a decade; the ends where there are none between them."""
+    gap = math.log10(high / low) / most
+    least_gaps = {(1, 2, 3, 5, 7): 0.146, (1, 2, 5): 0.3, (1, 3): 0.47, (1,): math.inf}
+    digits = next(digits for digits, least in least_gaps.items() if least >= gap)
+    places = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{digit}e{place}") for place in places for digit in digits]
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    if len(ticks) < 2:
+        return sorted({low, high})
+    return ticks[:: math.ceil(len(ticks) / (most + 1))]
+
+
+def spread(values: Sequence[float], most: int) -> list[float]:
+    """Those, of ascending ones, that leave their names room on a logarithmic axis with room for
+    about so many, the last one among them."""
+    least = (math.log(values[-1]) - math.log(values[0])) / most
+    kept = [values[-1]]
+    for value in values[-2::-1]:
+        if math.log(kept[-1]) - math.log(value) >= least:
+            kept.append(value)
+    return kept[::-1]
+
+
 def unit_axis(axes, *, many_ticks: bool) -> None:
     axes.set_ylim(-0.02, 1.04)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
@@ -78,8 +118,8 @@ def unit_axis(axes, *, many_ticks: bool) -> None:
         axes.locator_params(axis="x", nbins=5, integer=True)
 
 
-def yardstick_lines(axes, arms: Sequence[Arm], *, labelled: bool = True) -> None:
-    """Chance and best shortcut, where the arms agree on them."""
+def yardsticks(arms: Sequence[Arm]) -> list[tuple[float, str, Any]]:
+    """Height, name and dashes of chance and best shortcut, where the arms agree on them."""
     chances = {arm.chance for arm in arms} - {None}
     shortcuts = {arm.best_shortcut for arm in arms} - {None}
     lines = []
@@ -87,7 +127,12 @@ def yardstick_lines(axes, arms: Sequence[Arm], *, labelled: bool = True) -> None
         lines.append((chances.pop(), "chance", CHANCE))
     if len(shortcuts) == 1:
         lines.append((shortcuts.pop()[1], "best shortcut", SHORTCUT))
-    lines.sort()
+    return sorted(lines)
+
+
+def yardstick_lines(axes, arms: Sequence[Arm], *, labelled: bool = True) -> None:
+    """The yardsticks across a panel; labelled: with their names."""
+    lines = yardsticks(arms)
     close = len(lines) == 2 and lines[1][0] - lines[0][0] < 0.16
     for index, (height, name, dashes) in enumerate(lines):
         axes.axhline(height, color=GREY, lw=1.2, ls=dashes, zorder=1)
@@ -105,6 +150,20 @@ def named_line(axes, height: float, name: str, *, below: bool = False) -> None:
         textcoords="offset points",
         ha="right",
         va="top" if below else "bottom",
+        fontsize=9,
+        color=GREY,
+    )
+
+
+def named_above(axes, place: float, name: str) -> None:
+    """Ends at the place, above the axes."""
+    axes.annotate(
+        name,
+        (place, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="right",
         fontsize=9,
         color=GREY,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
@@ -39,7 +40,7 @@ _STYLE = {
 
 
 @contextmanager
-def style() -> Iterator[None]:
+def styled() -> Iterator[None]:
     """Everything is drawn inside of this."""
     import matplotlib as mpl
 
@@ -49,13 +50,16 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1):
-    """Without pyplot, whose figures are global."""
+def new_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, *, share_x: bool = True
+):
+    """A figure of this size in inches and its axes, which share y; without pyplot, whose figures
+    are global."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.patch.set_visible(False)
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True)
+    axes = figure.subplots(rows, columns, sharex=share_x, sharey=True)
     for each in [axes] if rows == columns == 1 else axes.flat:
         each.patch.set_visible(False)
     return figure, axes
@@ -72,12 +76,14 @@ def handle(marker: str, colour: str, label: str, *, alpha: float = 1.0, dashes: 
     )  # fmt: skip
 
 
-def legend(figure, handles: Sequence) -> None:
+def legend(figure, handles: Sequence) -> int:
+    """Above the axes; returns its rows."""
     lengths = [len(handle.get_label()) + 6 for handle in handles]
     columns = len(handles) if sum(lengths) <= 96 else max(1, 96 // max(lengths))
     figure.legend(
         handles=handles, loc="outside upper left", ncols=columns, fontsize=10, handletextpad=0.5
     )
+    return math.ceil(len(handles) / columns)
 
 
 def wrapped(label: str, width: int) -> str:

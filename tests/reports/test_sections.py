@@ -21,7 +21,6 @@ from reports import (
     sections,
     table,
 )
-from reports.figures import by_length
 from reports.grid import Grid
 from reports.remarks import remarks
 from reports.statistics import mean_interval
@@ -133,11 +132,6 @@ def test_the_figure_marks_the_trained_length(measure, maker, num_arms):
     for said in ("trained here", "chance", "best shortcut", "arm 0", "12", "96"):
         assert said in picture.svg
     assert "arm 0 1.00 at 12 and 0.40 at 96" in picture.svg
-
-
-def test_names_of_near_lengths_do_not_overlap():
-    assert by_length._spread([64, 65, 66, 128, 1024]) == [66, 128, 1024]
-    assert by_length._spread([8]) == [8]
 
 
 # -- edits ----------------------------------------------------------------------------------------
