@@ -218,12 +218,14 @@ def test_the_permutation_test_of_log_steps_keeps_its_level_where_runs_are_censor
 
 
 @sized(600, 10_000)
-@pytest.mark.parametrize(("num", "expected"), [(3, 0.10), (5, 0.07)])
+@pytest.mark.parametrize(("num", "expected"), [(3, 0.096), (5, 0.067)])
 def test_the_logrank_test_does_not(num, expected, trials):
-    """Why steps are not compared by it. Without an event its p is nan, which counts as 1."""
+    """Why steps are not compared by it. Where no run has solved its p is nan, which counts as 1."""
     rng, hits = generator("logrank", num), 0
     (a, b), budget = _censored_steps(rng, trials, num, 0.2)
     for x, y in zip(a, b, strict=True):
+        if min(x.min(), y.min()) == budget:
+            continue
         samples = [stats.CensoredData(s[s < budget], right=s[s >= budget]) for s in (x, y)]
         hits += stats.logrank(*samples).pvalue <= ALPHA
     assert hits / trials == pytest.approx(expected, abs=allowed(expected, trials))
