@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 LEVEL = 0.95
+_ROUNDING = 1e-12  # relative: what sums in another order differ by is no difference
 
 
 class Estimate(NamedTuple):
@@ -95,7 +96,7 @@ def contrast(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> Cont
     Welch-Satterthwaite over all groups. Raises ValueError for no groups or one without values.
     """
     (mean_a, parts_a), (mean_b, parts_b) = _mean_of_means(a), _mean_of_means(b)
-    return _welch(mean_a - mean_b, parts_a + parts_b)
+    return _welch(_difference(mean_a, mean_b), parts_a + parts_b)
 
 
 def paired_contrast(differences: Sequence[Sequence[float]]) -> Contrast:
@@ -106,7 +107,7 @@ def paired_contrast(differences: Sequence[Sequence[float]]) -> Contrast:
 def one_sample_contrast(groups: Sequence[Sequence[float]], value: float) -> Contrast:
     """Mean over groups of their means, less a constant."""
     mean, parts = _mean_of_means(groups)
-    return _welch(mean - value, parts)
+    return _welch(_difference(mean, value), parts)
 
 
 def tost(difference: Contrast, margin: float) -> float:
@@ -128,6 +129,10 @@ def _mean_of_means(groups: Sequence[Sequence[float]]) -> tuple[float, list[tuple
     return math.fsum(means) / len(means), list(zip(parts, map(len, groups), strict=True))
 
 
+def _difference(a: float, b: float) -> float:
+    return 0.0 if math.isclose(a, b, rel_tol=_ROUNDING) else a - b
+
+
 def _welch(value: float, parts: Sequence[tuple[float, int]]) -> Contrast:
     total = math.fsum(part for part, _ in parts)
     if math.isnan(total):
@@ -145,6 +150,6 @@ def _mean_and_squared_error(values: Sequence[float]) -> tuple[float, float]:
     values = np.asarray(values, np.float64)
     if len(values) == 1:
         return float(values[0]), math.nan
-    if (values == values[0]).all():  # else rounding would give it a spread
+    if np.ptp(values) <= _ROUNDING * np.abs(values).max():  # else rounding would be its spread
         return float(values[0]), 0.0
     return float(values.mean()), float(values.var(ddof=1) / len(values))

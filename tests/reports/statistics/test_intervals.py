@@ -135,6 +135,25 @@ def test_equal_arms_without_spread_differ_by_nothing():
             assert contrast(a, b).p() == 1
 
 
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([0.1 + 0.2] * 3, [0.3] * 3),
+        ([0.3, 0.1 + 0.2, 0.3], [0.3] * 3),
+        ([1 - 0.9] * 5, [0.1] * 5),
+        ([sum([0.1] * 10)] * 4, [1.0] * 4),
+        ([1e6 * (0.1 + 0.2)] * 3, [1e6 * 0.3] * 3),
+    ],
+)
+def test_what_differs_by_rounding_does_not_differ(a, b):
+    """Without spread any difference has p = 0: rounding must not be one, nor be a spread."""
+    assert a != b
+    for found in (contrast([a], [b]), contrast([b], [a]), one_sample_contrast([a], b[0])):
+        assert (found.value, found.error, found.p()) == (0, 0, 1)
+    apart = contrast([[value * (1 + 1e-9) for value in a]], [b])
+    assert (apart.p(), apart.p_above(0)) == (0, 0), "a real difference is one"
+
+
 def test_one_constant_sample_leaves_the_others_variance():
     found = difference_interval([1.0] * 3, B)
     alone = mean_interval(B)
@@ -143,6 +162,7 @@ def test_one_constant_sample_leaves_the_others_variance():
 
 def test_an_interval_is_cut_to_what_can_be():
     assert Estimate(0.9, 0.7, 1.1).clipped(0, 1) == (0.9, 0.7, 1)
+    assert Estimate(0.1, -0.1, 0.3).clipped(0, 1) == (0.1, 0, 0.3)
     assert Estimate(0.9).clipped(0, 1) == (0.9, None, None)
 
 
