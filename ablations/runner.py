@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ablations import dotted, executors, selection
-from ablations.ablation import Ablation, Arm, Run
+from ablations.ablation import Ablation, Arm, Run, with_nuisance
 from ablations.executors import Executor
 from ablations.ledger import FILE, Ledger, open_for_reading
 from ablations.match import WORDS, Match, number_at
 from ablations.plan import Cohort, cohorts
-from harness.cost import cost
+from harness.cost import cost, training_flops
 from harness.foundation.config import to_data
 from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
@@ -143,7 +143,10 @@ def run(
     with Ledger(folder) as ledger:
         _check_folder(ablation, ledger)
         _check_plugins(ablation, ledger)
-        facts = {arm.condition_id: arm_facts(arm, ablation.match) for arm in ablation.arms}
+        facts = {
+            arm.condition_id: arm_facts(arm, ablation.match, ablation.nuisances)
+            for arm in ablation.arms
+        }
         emit = _fan_out(ledger, watchers, about)
         num_looks = 1 if open_claims is None else 1 + len(ablation.seeds.then)
 
@@ -196,8 +199,14 @@ def solve_counts(folder: Path) -> dict[str, tuple[int, int]]:
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-def arm_facts(arm: Arm, match: Match | None = None) -> dict[str, Any]:
-    """What a report shows of an arm besides its results: cost, regime, the numbers to beat."""
+def arm_facts(
+    arm: Arm, match: Match | None = None, nuisances: Sequence[Mapping[str, Any]] = ({},)
+) -> dict[str, Any]:
+    """What a report shows of an arm besides its results: cost, regime, the numbers to beat.
+
+    training_flops: of a run, evaluations not counted; None where its nuisances change them.
+    """
+    flops = {training_flops(with_nuisance(arm.spec, nuisance)) for nuisance in nuisances}
     matched = None
     if match is not None:
         value = number_at(arm.spec, dotted.path(match.by))
@@ -205,6 +214,7 @@ def arm_facts(arm: Arm, match: Match | None = None) -> dict[str, Any]:
     return {
         "matched": matched,
         **cost(arm.spec)._asdict(),
+        "training_flops": flops.pop() if len(flops) == 1 else None,
         "regime": arm.spec.regime,
         "loss": arm.spec.train.loss,
         "steps": arm.spec.train.steps,

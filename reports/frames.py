@@ -27,8 +27,8 @@ class Frames(NamedTuple):
 
 
 _FACTS = (
-    "regime", "params", "params_without_embedding", "flops_per_token", "state_size", "chance",
-    "oracle",
+    "regime", "params", "params_without_embedding", "flops_per_token", "training_flops",
+    "state_size", "chance", "oracle",
 )  # fmt: skip
 _RUN = (
     "run_id", "arm", "purpose", "seed", "status", "accuracy", "loss", "steps", "steps_to_solve",

@@ -18,7 +18,7 @@ from reports import figures, sections
 from reports import table as answer_table
 from reports.records import Records, Run
 from reports.remarks import METHOD, answer, remarks
-from reports.table import NOTHING, plain, setting_text, value_text
+from reports.table import NOTHING, plain, seconds_text, setting_text, value_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCORES = {"accuracy": "accuracy", "loss": "loss", "steps_to_solve": "mean steps to solve"}
@@ -36,7 +36,6 @@ def render(records: Records) -> str:
         lstrip_blocks=True,
     )
     table, meta = answer_table.build(records), records.meta
-    tuning_figure = figures.draw_tuning(records)
     return environment.get_template("report.html.j2").render(
         question=plain(meta["question"]),
         name=plain(meta["name"]),
@@ -51,7 +50,7 @@ def render(records: Records) -> str:
         baseline=table.baseline and plain(table.baseline),
         figures=[_marked(picture) for picture in figures.draw(records, table)],
         sections=sections.for_page(records),
-        tuning_figure=tuning_figure and _marked(tuning_figure),
+        tuning_figures=[_marked(picture) for picture in figures.draw_tuning(records)],
         tuning=_tuning(records),
         broken=_broken(records),
         runs=_runs(records),
@@ -176,7 +175,7 @@ def _runs(records: Records) -> list[dict[str, str]]:
             "accuracy": NOTHING if run.accuracy is None else f"{run.accuracy:.3f}",
             "loss": NOTHING if run.loss is None else f"{run.loss:.3g}",
             "solved": _solved(run),
-            "wall": NOTHING if run.wall_s is None else _seconds(run.wall_s),
+            "wall": NOTHING if run.wall_s is None else seconds_text(run.wall_s),
             "run_id": run.run_id,
         }
         for run in records.confirmation()
@@ -262,7 +261,9 @@ def _provenance(records: Records) -> list[tuple[str, str]]:
     wall = [run.wall_s for run in runs if run.wall_s is not None]
     if wall:
         each = sum(wall) / len(wall)
-        out.append(("training time", f"{_seconds(sum(wall))} in all, {_seconds(each)} a run"))
+        out.append(
+            ("training time", f"{seconds_text(sum(wall))} in all, {seconds_text(each)} a run")
+        )
     last = max((run.ended_at for run in runs if run.ended_at), default=None)
     if last:
         when = datetime.datetime.fromtimestamp(last, datetime.UTC)
@@ -278,9 +279,3 @@ def _counted(counts: Counter) -> str:
 
 def _distinct(values: Iterable[Any]) -> list[str]:
     return list(dict.fromkeys(plain(value) for value in values if value is not None))
-
-
-def _seconds(value: float) -> str:
-    if value < 100:
-        return f"{value:.1f} s"
-    return f"{value / 60:.0f} min" if value < 6000 else f"{value / 3600:.1f} h"

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from reports import breakdown, edits, exact_match, kernels, lengths, multiverse, optimum, scores
+from reports import (
+    breakdown,
+    compute,
+    edits,
+    exact_match,
+    kernels,
+    lengths,
+    multiverse,
+    optimum,
+    scores,
+)
 from reports.claims.text import section as claims_section
 from reports.grid import Section
 from reports.records import Records
@@ -13,6 +23,7 @@ def for_page(records: Records) -> list[Section]:
     found = [
         multiverse.section(records) or claims_section(records),
         scores.section(records),
+        compute.section(records),
         exact_match.section(records),
         lengths.section(records),
         edits.section(records),
@@ -29,6 +40,7 @@ def for_terminal(records: Records) -> list[Section]:
     found = [
         multiverse.section(records) or claims_section(records),
         scores.section(records),
+        compute.section(records),
         lengths.section(records),
         edits.section(records),
         optimum.section(records),

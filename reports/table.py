@@ -183,6 +183,24 @@ def quantity_text(estimate: Estimate | None) -> str:
     return f"{estimate.value:.3g} {_brackets(estimate)}"
 
 
+def count_text(value: float | None) -> str:
+    """A count in three figures: 512, 12.3k, 4.56M."""
+    if value is None:
+        return NOTHING
+    value = float(f"{value:.3g}")
+    for size, unit in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.0f}"
+
+
+def seconds_text(value: float) -> str:
+    """`41.7 s`, `12 min`, `1.5 h`."""
+    if value < 100:
+        return f"{value:.1f} s"
+    return f"{value / 60:.0f} min" if value < 6000 else f"{value / 3600:.1f} h"
+
+
 def loss_name(arm: Arm) -> str:
     """What an arm's loss is called."""
     return "squared error" if arm.is_real else "loss"
@@ -319,9 +337,9 @@ def _columns(rows: list[Row], baseline: str | None) -> list[Column]:
         ),
         (known("optimum"), Column("optimum", lambda row: value_text(_rounded(row.optimum)), True)),
         (any_of("chance"), Column("chance", lambda row: value_text(_rounded(row.chance)), True)),
-        (True, Column("params", lambda row: _count(row.params), True)),
-        (True, Column("FLOPs/token", lambda row: _count(row.flops_per_token), True)),
-        (True, Column("state", lambda row: _count(row.state_size), True)),
+        (True, Column("params", lambda row: count_text(row.params), True)),
+        (True, Column("FLOPs/token", lambda row: count_text(row.flops_per_token), True)),
+        (True, Column("state", lambda row: count_text(row.state_size), True)),
         (differs("regime"), Column("regime", lambda row: row.regime or NOTHING, True, True)),
         (differs("loss_mode"), Column("loss", lambda row: row.loss_mode or NOTHING, True, True)),
         (any_of("chosen"), Column("tuned", lambda row: row.chosen or NOTHING, True, True)),
@@ -353,16 +371,6 @@ def _figures(value: float | None) -> float | None:
 def _rounded(value: float | None) -> float | None:
     """To three decimals, or two figures where those are all 0."""
     return None if value is None else round(value, 3) or float(f"{value:.2g}")
-
-
-def _count(value: float | None) -> str:
-    """A count in three figures: 512, 12.3k, 4.56M."""
-    if value is None:
-        return NOTHING
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.0f}"
 
 
 # -- CSV ------------------------------------------------------------------------------------------

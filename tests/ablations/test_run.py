@@ -15,6 +15,7 @@ import pytest
 
 from ablations import executors, runner
 from ablations.ledger import FILE, open_for_reading, read_meta
+from harness.cost import training_flops
 from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import load_plugins
 from tests.ablations.examples import TROUBLE_PLUGIN, changed, load
@@ -239,6 +240,19 @@ def test_the_nuisance_is_chosen_once_and_confirmed_on_fresh_seeds(tmp_path):
     db.close()
     assert len(chosen) == 2
     assert confirmed == set(chosen.items())
+
+
+@pytest.mark.parametrize(
+    "nuisance, is_known",
+    [("{train.lr: [1e-3, 1e-2], train.weight_decay: [0.0, 0.1]}", True),
+     ("{train.batch_size: [4, 8]}", False)],
+)  # fmt: skip
+def test_the_flops_of_training_are_known_unless_they_are_tuned(nuisance, is_known):
+    ablation = load(NUISANCE.replace("{train.lr: [1e-3, 1e-2]}", nuisance))
+    for arm in ablation.arms:
+        facts = runner.arm_facts(arm, ablation.match, ablation.nuisances)
+        expected = training_flops(arm.spec) if is_known else None
+        assert facts["training_flops"] == expected
 
 
 def test_a_folder_belongs_to_one_ablation(tmp_path):

@@ -19,6 +19,7 @@ from harness.foundation.config import parse
 from harness.foundation.seeding import generator, short_hash
 
 STEPS, EVAL_EVERY = 1600, 100
+FLOPS = 41000.0  # a token, of all arms but attention
 RATES = (1e-3, 3e-3, 1e-2)
 LEVELS = {  # label -> (steps to the middle of the curve, final accuracy)
     "own": (550, 0.995),
@@ -67,7 +68,8 @@ class Maker:
         facts = {
             "params": 21000,
             "params_without_embedding": 18000,
-            "flops_per_token": 41000.0,
+            "flops_per_token": FLOPS,
+            "training_flops": _training_flops(FLOPS),
             "state_size": 704,
             "regime": "bidirectional",
             "loss": "answers",
@@ -84,10 +86,11 @@ class Maker:
 
     def run(self, arm: str, seed: int, *, purpose="confirmation", lr=3e-3, status="finished",
             accuracy=0.9, curve=None, solved=None, slices=(), tests=None, wall_s=None,
-            **provenance) -> str:  # fmt: skip
+            steps=STEPS, nuisance=None, **provenance) -> str:  # fmt: skip
         """status None plans the run and leaves it missing. tests: more test measurements."""
-        run_id = short_hash([arm, seed, purpose, lr])
-        self._insert("plan", (run_id, arm, purpose, seed, json.dumps({"train.lr": lr})))
+        nuisance = {"train.lr": lr} if nuisance is None else nuisance
+        run_id = short_hash([arm, seed, purpose, nuisance])
+        self._insert("plan", (run_id, arm, purpose, seed, json.dumps(nuisance)))
         if status is None:
             return run_id
         message = trace = None
@@ -106,7 +109,7 @@ class Maker:
             (
                 run_id,
                 status,
-                STEPS,
+                steps,
                 41.7 + seed if wall_s is None else wall_s,
                 solved,
                 message,
@@ -136,7 +139,10 @@ class Maker:
                 {"nuisance": {"train.lr": rate}, "accuracy": accuracy, "loss": None,
                  "solve_rate": 0.5, "median_steps": 900, "steps_to_solve": 950.0}
             )  # fmt: skip
-        row = (arm, "grid", json.dumps({"train.lr": lr}), json.dumps(scores), note, 1.7e9)
+        self.select(arm, {"train.lr": lr}, scores, note)
+
+    def select(self, arm: str, nuisance: dict, scores: list[dict], note: str = "") -> None:
+        row = (arm, "grid", json.dumps(nuisance), json.dumps(scores), note, 1.7e9)
         self._insert("selections", row)
 
     def claim(self, data: dict, *strata: tuple, num_looks: int = 1, withdrawn=False) -> None:
@@ -189,11 +195,13 @@ def realistic(folder: Path) -> Path:
             label,
             regime="causal" if causal else "bidirectional",
             params_without_embedding=24000 if causal else 18000,
+            training_flops=_training_flops((1.5 if causal else 1) * FLOPS),
         )
+        best = RATES[-1] if label == "none" else 3e-3
         for rate in RATES:
             for seed in range(2):
-                maker.run(arm, seed, purpose="selection", lr=rate, accuracy=0.9 * final)
-        best = RATES[-1] if label == "none" else 3e-3
+                score = final - 0.01 - 0.1 * abs(np.log10(rate / best)) + (seed - 0.5) / 50
+                maker.run(arm, seed, purpose="selection", lr=rate, curve=[(STEPS, score)])
         note = "the largest learning rate of the grid won; a better one may lie beyond it"
         maker.choose(arm, best, note if label == "none" else "", peak=final - 0.01)
         for seed in range(3):
@@ -241,6 +249,10 @@ def _curve(rng, middle: float, final: float) -> tuple[list, float, int | None]:
     accuracy = float(np.clip(values[-1] + rng.normal(0, 0.004), 0, 1))
     pairs = zip(steps.tolist(), values.tolist(), strict=True)
     return list(pairs), accuracy, solved[0] if solved else None
+
+
+def _training_flops(a_token: float) -> float:
+    return 3 * a_token * 24 * 64 * STEPS
 
 
 def _slices(rng, accuracy: float) -> list[tuple]:

@@ -179,7 +179,9 @@ def test_frames_are_tidy(folder):
     assert set(runs["train.lr"]) == {1e-3, 3e-3, 1e-2}
     assert runs["model.mixer"].tolist() == runs.arm.tolist()
     assert runs.loc[runs.status != "finished", "accuracy"].isna().all()
-    assert set(measurements.split) == {"train", "validation", "test"}
+    flops = runs.groupby("arm").training_flops.unique()
+    assert flops["attention"] == pytest.approx(1.5 * flops["own"])
+    assert set(measurements.split) == {"train", "selection", "validation", "test"}
     assert set(slices.fact) == {"distance", "occurrences"}
     assert len(lengths) == 0 and runs[["follows", "legal"]].isna().all(axis=None)
     assert np.isfinite(measurements.value).all()

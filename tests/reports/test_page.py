@@ -54,10 +54,18 @@ def test_names_come_out_as_text_everywhere(maker):
 
 
 def test_figures_are_named_and_follow_the_page(page):
-    titles = ["Accuracy", "Learning curves", "Accuracy by distance", "Accuracy by occurrences"]
-    assert re.findall("<h3>(.*)</h3>", page) == [*titles, "Tuning curves"]
+    titles = [
+        "Accuracy",
+        "Learning curves",
+        "Learning curves over FLOPs",
+        "Learning curves over seconds",
+        "Accuracy by distance",
+        "Accuracy by occurrences",
+        "Tuning curves: learning rate",
+    ]
+    assert re.findall("<h3>(.*)</h3>", page) == titles
     drawings = re.findall(r"<svg .*?</svg>", page, flags=re.DOTALL)
-    assert len(drawings) == 5
+    assert len(drawings) == len(titles)
     for drawing in drawings:
         root = ElementTree.fromstring(drawing)
         assert root.get("role") == "img" and len(root.get("aria-label")) > 100
@@ -83,17 +91,10 @@ def test_figures_of_few_and_many_arms(maker, num_arms):
         slices = [("distance", d, 0.5, 1 + d % 3, 1.5) for d in range(40)]
         maker.run(arm, 0, curve=[(100, 0.3), (200, 0.6)], slices=slices)
     drawn = _figures(maker.done())
-    assert len(drawn) == 3
+    assert len(drawn) == 3 + (num_arms > 1)  # the curves over seconds
     for picture in drawn:
         said = " ".join(ElementTree.fromstring(picture.svg).itertext())
         assert all(f"arm {index}" in said for index in range(num_arms))
-
-
-def test_tuning_curves_need_one_tuned_number(folder, make):
-    assert figures.draw_tuning(records.read(folder)).title == "Tuning curves"
-    maker = make(nuisances=[{"train.lr": 1e-3, "train.decay": 0.1}, {"train.lr": 1e-3}])
-    maker.choose(maker.arm("a"), 1e-3)
-    assert figures.draw_tuning(records.read(maker.done())) is None
 
 
 def test_letters_that_the_font_lacks_pass(maker):

@@ -134,11 +134,6 @@ def test_the_figure_marks_the_trained_length(measure, maker, num_arms):
     assert "arm 0 1.00 at 12 and 0.40 at 96" in picture.svg
 
 
-def test_names_of_near_lengths_do_not_overlap():
-    assert figures._spread([64, 65, 66, 128, 1024]) == [66, 128, 1024]
-    assert figures._spread([8]) == [8]
-
-
 # -- edits ----------------------------------------------------------------------------------------
 
 

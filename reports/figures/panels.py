@@ -1,0 +1,183 @@
+"""Curves of arms over something: in one panel, or, if they are many, in a panel each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from reports.figures.style import (
+    CHANCE,
+    COLOURS,
+    GREY,
+    MARKERS,
+    MOST_TOGETHER,
+    SHORTCUT,
+    handle,
+    legend,
+    new_figure,
+    shortened,
+    wrapped,
+)
+from reports.records import Arm
+
+
+def panels(
+    arms: Sequence[Arm],
+    line: Callable,
+    faint: Callable,
+    *,
+    x: str,
+    y: str,
+    many_ticks: bool = True,
+    is_share: bool = True,
+):
+    """All arms in one panel, or, if they are many, one panel each with the others in grey.
+
+    is_share: y is in [0, 1], where chance and the best shortcut have their places.
+    """
+    if len(arms) <= MOST_TOGETHER:
+        figure, axes = new_figure(8.4, 4.0)
+        together(axes, arms, line)
+        if is_share:
+            unit_axis(axes, many_ticks=many_ticks)
+            yardstick_lines(axes, arms)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        name_arms(figure, arms)
+        return figure
+    columns = 3
+    rows = math.ceil(len(arms) / columns)
+    figure, grid = new_figure(8.4, 0.7 + 2.05 * rows, rows, columns)
+    for index, axes in enumerate(grid.flat):
+        if index >= len(arms):
+            axes.set_visible(False)
+            continue
+        for other in arms:
+            if other is not arms[index]:
+                faint(axes, other)
+        line(axes, arms[index], COLOURS[0], "o")
+        axes.set_title(wrapped(arms[index].label, 28), loc="left", fontsize=9)
+        if is_share:
+            unit_axis(axes, many_ticks=many_ticks)
+            yardstick_lines(axes, [arms[index]], labelled=index == 0)
+        axes.tick_params(labelbottom=index + columns >= len(arms), labelleft=index % columns == 0)
+    figure.supxlabel(x, fontsize=11)
+    figure.supylabel(y, fontsize=11)
+    return figure
+
+
+def together(axes, arms: Sequence[Arm], line: Callable) -> None:
+    """Each arm in its own colour; at most `MOST_TOGETHER`."""
+    for arm, colour, marker in zip(arms, COLOURS, MARKERS, strict=False):
+        line(axes, arm, colour, marker)
+
+
+def name_arms(figure, arms: Sequence[Arm], *, and_yardsticks: bool = False) -> int:
+    """A legend of the arms of one panel, and of what is drawn beside them; returns its rows."""
+    handles = [
+        handle("", colour, shortened(arm.label, 84))
+        for arm, colour in zip(arms, COLOURS, strict=False)
+    ]
+    if and_yardsticks:
+        handles += [handle("", GREY, name, dashes=dashes) for _, name, dashes in yardsticks(arms)]
+    return legend(figure, handles)
+
+
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers for a logarithmic axis with room for about so many names, from 1, 2, 3, 5, 7 to
+    1 a decade; the ends where there are none between them."""
+    gap = math.log10(high / low) / most
+    least_gaps = {(1, 2, 3, 5, 7): 0.146, (1, 2, 5): 0.3, (1, 3): 0.47, (1,): math.inf}
+    digits = next(digits for digits, least in least_gaps.items() if least >= gap)
+    places = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{digit}e{place}") for place in places for digit in digits]
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    if len(ticks) < 2:
+        return sorted({low, high})
+    return ticks[:: math.ceil(len(ticks) / (most + 1))]
+
+
+def spread(values: Sequence[float], most: int) -> list[float]:
+    """Those, of ascending ones, that leave their names room on a logarithmic axis with room for
+    about so many, the last one among them."""
+    least = (math.log(values[-1]) - math.log(values[0])) / most
+    kept = [values[-1]]
+    for value in values[-2::-1]:
+        if math.log(kept[-1]) - math.log(value) >= least:
+            kept.append(value)
+    return kept[::-1]
+
+
+def unit_axis(axes, *, many_ticks: bool) -> None:
+    axes.set_ylim(-0.02, 1.04)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
+    axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+    axes.set_axisbelow(True)
+    if many_ticks:
+        axes.locator_params(axis="x", nbins=5, integer=True)
+
+
+def yardsticks(arms: Sequence[Arm]) -> list[tuple[float, str, Any]]:
+    """Height, name and dashes of chance and best shortcut, where the arms agree on them."""
+    chances = {arm.chance for arm in arms} - {None}
+    shortcuts = {arm.best_shortcut for arm in arms} - {None}
+    lines = []
+    if len(chances) == 1:
+        lines.append((chances.pop(), "chance", CHANCE))
+    if len(shortcuts) == 1:
+        lines.append((shortcuts.pop()[1], "best shortcut", SHORTCUT))
+    return sorted(lines)
+
+
+def yardstick_lines(axes, arms: Sequence[Arm], *, labelled: bool = True) -> None:
+    """The yardsticks across a panel; labelled: with their names."""
+    lines = yardsticks(arms)
+    close = len(lines) == 2 and lines[1][0] - lines[0][0] < 0.16
+    for index, (height, name, dashes) in enumerate(lines):
+        axes.axhline(height, color=GREY, lw=1.2, ls=dashes, zorder=1)
+        below = close and index == 0
+        if labelled:
+            named_line(axes, height, name, below=below)
+
+
+def named_line(axes, height: float, name: str, *, below: bool = False) -> None:
+    axes.annotate(
+        name,
+        (1, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, -3 if below else 3),
+        textcoords="offset points",
+        ha="right",
+        va="top" if below else "bottom",
+        fontsize=9,
+        color=GREY,
+    )
+
+
+def named_above(axes, place: float, name: str) -> None:
+    """Ends at the place, above the axes."""
+    axes.annotate(
+        name,
+        (place, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="right",
+        fontsize=9,
+        color=GREY,
+    )
+
+
+def named_upright(axes, place: float, name: str) -> None:
+    axes.annotate(
+        name,
+        (place, 0.5),
+        xycoords=("data", "axes fraction"),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va="center",
+        rotation=90,
+        fontsize=9,
+        color=GREY,
+    )
