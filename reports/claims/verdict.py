@@ -155,8 +155,8 @@ def _verdict(each: _Tested, corrected_p: float, records: Records) -> Verdict:
     )  # fmt: skip
     if found is not None:
         return verdict._replace(reason=found.reason, settle=found.settle)
-    nearest = _nearest(claim, each.comparisons)
     sign = _sign(claim, each.stated)
+    nearest = _nearest(sign, each.comparisons)
     verdict = verdict._replace(
         effect=_shown(claim, _toward(sign, nearest.interval(level))),
         bound=_bound(sign, claim, each.compared),
@@ -263,9 +263,9 @@ def _falls_short(each: _Tested, sign: int, least: float) -> Comparison | None:
     return each.comparisons[index] if high < least else None
 
 
-def _nearest(claim: Claim, comparisons: Sequence[Comparison]) -> Comparison:
-    """That with the largest p: what decides whether all are beaten."""
-    return max(comparisons, key=lambda each: each.p)
+def _nearest(sign: int, comparisons: Sequence[Comparison]) -> Comparison:
+    """That with the largest p, which decides whether all are beaten; of those, the least gain."""
+    return max(comparisons, key=lambda each: (each.p, -sign * each.value))
 
 
 def _sign(claim: Claim, stated: Stated) -> int:

@@ -97,6 +97,12 @@ CASES = {
     "best, but not by so much over the close one": (  # the noisy rival has the larger p
         rivals(FAST, (900, 1200, 2400, 600, 330), times(1.2)), {**BEST, "at_least": 1.4}, (RIVALS,),
         "refuted", "real but smaller", "than 1.4 against 'second'", ""),
+    "best, the noisy rival by more than the close one": (
+        rivals(FAST, (315, 1500, 1600, 1550, 1450), times(1.25)), {**BEST, "at_least": 1.2},
+        (RIVALS,), "supported", "direction only", "does not lie beyond 1.2", ""),
+    "intervals that refute allow for the number of rivals": (  # 1.25 [1.16, 1.35] of one alone
+        rivals(FAST, times(3), times(1.25)), {**BEST, "at_least": 1.36}, (RIVALS,),
+        "supported", "direction only", "does not lie beyond 1.36", ""),
     "not told from a rival": (
         rivals(NOISY, times(1.1, NOISY), times(9)), BEST, (RIVALS,),
         "inconclusive", "", "these seeds find", "more seeds"),
@@ -121,6 +127,9 @@ CASES = {
     "groups, the other way": (
         four(FAST, times(1.1), times(2), times(2.2)), {**GROUPS, "kind": "group_greater"},
         (GROUPED,), "refuted", "", "the other way", ""),
+    "two seeds that agree, and a stricter level": (
+        four((300,) * 2, (300,) * 2, (310,) * 2, (310,) * 2), {**GROUPS, "alpha": 0.02}, (GROUPED,),
+        "untestable", "", "the smallest p that its seeds can give, 0.029", "more seeds"),
     "two seeds that agree are few": (
         four((300,) * 2, (300,) * 2, (310,) * 2, (310,) * 2), GROUPS, (GROUPED,),
         "supported", "", "points as claimed", ""),
@@ -189,6 +198,13 @@ def test_effects_point_the_way_of_the_claim(make):
     assert less.level == pytest.approx(1 - 0.05 / 3)
     assert less.corrected_p == pytest.approx(3 * less.p)
     assert alike.p == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("slower", [(3, 1.25), (1.25, 3)])
+def test_the_effect_shown_is_that_over_the_nearest_rival(make, slower):
+    arms = rivals(FAST, *(times(factor) for factor in slower))
+    found = verdict_on(make, arms, BEST, RIVALS)
+    assert found.effect.value == pytest.approx(1.25, rel=5e-3)
 
 
 # b is slower by 3 at one level, by 1.5 at the other: together by sqrt(4.5)
