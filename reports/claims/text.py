@@ -49,6 +49,9 @@ def show(records: Records, verdicts: Sequence[Verdict], console: Console) -> Non
     meta = records.meta
     console.print(Text(plain(meta["question"]), style="bold"))
     console.print(Text(f"{plain(meta['name'])}, scale {plain(meta['scale'])}", style="dim"))
+    if not verdicts:
+        console.print(Text("It states no claims; `claims:` in its file does."))
+        return
     for verdict in verdicts:
         console.print()
         head = Text(f"{verdict.word:<13}", style=STYLES[verdict.word])
