@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 import ablations
-from ablations.library import files
 from harness.foundation.errors import HarnessError
 from tests.ablations.examples import SMALL, changed, load
 
@@ -292,12 +291,3 @@ def test_an_unknown_name_is_said():
         ablations.load("quickstrat")
     with pytest.raises(HarnessError, match="cannot be read"):
         ablations.load("no/such/file.yaml")
-
-
-@pytest.mark.parametrize("name", files())
-@pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
-def test_the_library_is_valid_at_every_scale(name, scale):
-    ablation = ablations.load(name, scale=scale)
-    assert ablation.name == name
-    assert len(ablation.arms) >= 2
-    assert ablation.seeds.confirmation >= 3
