@@ -239,7 +239,7 @@ def test_exponents_are_compared_seed_by_seed(make, slope, b, word):
     arms = {}
     for label, exponent in (("own", slope), ("other", 1)):
         for n in at:
-            wobble = [100, 110, 105, 95, 102] if n == 8 else [100, 101, 99, 102, 98]
+            wobble = [100, 110, 105, 95, 102] if n == 16 else [100, 101, 99, 102, 98]
             arms[f"{label} {n:g}"] = steps([round(each * (n / 4) ** exponent) for each in wobble])
     own, other = (tuple(f"{label} {n:g}" for n in at) for label in ("own", "other"))
     claim = {"kind": "greater", "metric": "steps_to_solve", "a": "own", "b": b,
