@@ -60,7 +60,7 @@ def find(paper: str, library: Mapping[str, Path], runs: Path) -> list[Source]:
         data = yaml.load_file(path).data
         entries = []
         for claim in data.get("claims") or []:
-            source = {**data["source"], **(claim.get("source") or {})}
+            source = claim.get("source") or data["source"]
             cited = str(source.get("paper", ""))
             known |= {cited} - {""}
             if cited and paper.lower() in cited.lower():

@@ -28,6 +28,7 @@ def test_it_is_valid_at_every_scale(name, scale):
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_claim_says_what_it_is_and_whose(name, scale):
     ablation = ablations.load(name, scale=scale)
+    assert ablation.claims
     for resolved in ablation.claims:
         claim = resolved.claim
         assert claim.statement.endswith("."), claim.id

@@ -31,6 +31,11 @@ claims:
     a: attention
     b: chance
     source: {paper: "arXiv:9999.00001", where: figure 2}
+  - id: of-our-own
+    kind: greater
+    a: long_conv
+    b: chance
+    source: {where: own}
 scales: {smoke: {}, paper: {}}
 """
 
