@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import io
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import escape
 
 from reports.figures.style import INK
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 class Picture(NamedTuple):
-    """svg: markup, safe to put into HTML as it is; it carries its alternative text."""
+    """svg: markup, safe to put into HTML as it is; it carries its alternative text. figure: what it
+    was drawn from, for other formats."""
 
     title: str
     svg: str
     caption: str
+    figure: Figure
 
 
 def picture(figure, title: str, alternative: str, caption: str) -> Picture:
@@ -27,7 +32,7 @@ def picture(figure, title: str, alternative: str, caption: str) -> Picture:
 
     out = io.StringIO()
     FigureCanvasSVG(figure).print_svg(out, metadata=_NO_METADATA)
-    return Picture(title, _inlined(out.getvalue(), title, alternative), caption)
+    return Picture(title, _inlined(out.getvalue(), title, alternative), caption, figure)
 
 
 def on_white(picture: Picture) -> str:
