@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 
@@ -20,8 +20,19 @@ def level_label(level: Any) -> str:
 
 
 def arm_label(levels: Mapping[str, str]) -> str:
-    """An arm by the levels of its factors."""
+    """An arm by the levels of its factors, each called by as much of its key as tells it apart."""
     if len(levels) == 1:
         (label,) = levels.values()
         return label
-    return ", ".join(f"{factor.split('.')[-1]}={label}" for factor, label in levels.items())
+    return ", ".join(f"{_short(key, levels)}={label}" for key, label in levels.items())
+
+
+def _short(key: str, keys: Collection[str]) -> str:
+    """The least ending of a dotted key that no other of the keys has."""
+    parts = key.split(".")
+    endings = (parts[-num:] for num in range(1, len(parts) + 1))
+    return next(
+        (".".join(end) for end in endings
+         if sum(other.split(".")[-len(end):] == end for other in keys) == 1),
+        key,
+    )  # fmt: skip

@@ -60,6 +60,15 @@ def compare(
     return [_two(claim, [(each.a[0], each.b[0]) for each in compared], rng)]
 
 
+def smallest_p(claim: Claim, sizes: Sequence[tuple[int, int]]) -> float:
+    """The least p that the test of two arms can give; sizes: runs of a and b, by stratum."""
+    if claim.paired:
+        return statistics.smallest_paired_p(sum(min(each) for each in sizes))
+    if claim.metric == "solve_rate" and len(sizes) == 1:
+        return statistics.smallest_boschloo_p(*sizes[0])
+    return statistics.smallest_stratified_p(sizes)
+
+
 def constant_of(claim: Claim, sample: Sample) -> float:
     """What a is held against, on the scale of comparison."""
     value = claim.constant

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from reports.claims.evidence import Compared, setting
+from ablations.claim import Claim
+from reports.claims.evidence import Compared, Sample, setting
 from reports.records import Arm, Records, Stated
 from reports.remarks import SAME_COST
 from reports.table import plain, value_text
 
 MOST_FIELDS = 6
+FEW = 10  # seeds up to which a t test of two-peaked runs was seen to err
 
 
 class Side(NamedTuple):
-    """One arm of a claim: what it did, beside the effect. seeds: runs that ended."""
+    """One side of a claim: what it did, beside the effect. seeds: values that are compared; runs:
+    those that ended, more than the seeds where several make a value."""
 
     label: str
     seeds: int
+    runs: int
     solved: int
     steps_given_solved: float | None
     diverged: int
@@ -64,6 +68,7 @@ def conditions_of(stated: Stated, compared: Sequence[Compared], records: Records
         Side(
             sample.label,
             len(sample.values),
+            sum(run.ended for run in sample.runs),
             sample.num_solved,
             sample.steps_given_solved,
             sum(run.status == "diverged" for run in sample.runs),
@@ -85,7 +90,8 @@ def conditions_of(stated: Stated, compared: Sequence[Compared], records: Records
         cost_s=sum(run.wall_s or 0.0 for run in runs.values()),
         notes=(),
     )
-    return found._replace(notes=tuple(_notes(stated, found, arms, records)))
+    notes = (*_notes(stated, found, arms, records), *_of_the_test(stated.resolved.claim, samples))
+    return found._replace(notes=notes)
 
 
 def _notes(stated: Stated, found: Conditions, arms: Sequence[Arm], records: Records):
@@ -129,6 +135,18 @@ def _notes(stated: Stated, found: Conditions, arms: Sequence[Arm], records: Reco
     )
     if len(devices) > 1:
         yield f"runs were made on different devices: {_joined(devices)}"
+
+
+def _of_the_test(claim: Claim, samples: Sequence[Sample]) -> Iterator[str]:
+    """Where the t test may err more often than its level says: few runs on two peaks."""
+    if claim.constant is None and not claim.kind.startswith("group"):
+        return
+    for sample in samples:
+        if 0 < sample.num_solved < len(sample.runs) and len(sample.values) < FEW:
+            yield (
+                f"some runs of '{sample.label}' solved the task and some did not: of so few runs "
+                "on two peaks a t test can err more often than alpha says"
+            )
 
 
 def _budget(arm: Arm) -> str:

@@ -35,7 +35,15 @@ class Sample(NamedTuple):
 
     @property
     def label(self) -> str:
-        return " / ".join(plain(arm.label) for arm in self.arms)
+        """The arm's; of several what they share, and from what to what they differ."""
+        labels = [plain(arm.label) for arm in self.arms]
+        parts = [label.split(", ") for label in labels]
+        if len(set(map(len, parts))) > 1:
+            return " / ".join(labels)
+        return ", ".join(
+            each[0] if len(set(each)) == 1 else f"{each[0]} ... {each[-1]}"
+            for each in zip(*parts, strict=True)
+        )
 
     @property
     def num_solved(self) -> int:

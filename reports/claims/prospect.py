@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ablations.claim import Resolved
 from reports import statistics
+from reports.claims.comparison import smallest_p
 from reports.claims.obstacles import BUDGET, TUNED
 from reports.claims.verdict import fewest_seeds
 
@@ -62,16 +63,11 @@ def _prospect(resolved: Resolved, ablation: Ablation, family: int, num_looks: in
     is_two = claim.constant is None and not claim.kind.startswith("group")
     if is_two and claim.kind != "equivalent":
         sizes = [(num, num)] * (1 if claim.kind == "best_of" else len(resolved.strata))
-        if claim.paired:
-            least = statistics.smallest_paired_p(num * len(sizes))
-        elif claim.metric == "solve_rate" and len(sizes) == 1:
-            least = statistics.smallest_boschloo_p(num, num)
-        else:
-            least = statistics.smallest_stratified_p(sizes)
+        least = smallest_p(claim, sizes)
         if least > alpha:
             obstacle = obstacle or (
                 f"the smallest p that {num} seeds can give, {least:.2g}, is above {alpha:.2g}; "
-                f"{fewest_seeds(alpha, claim)} seeds an arm can"
+                f"{fewest_seeds(alpha, claim, len(sizes))} seeds an arm can"
             )
         num *= len(sizes)
     if obstacle or not is_two:

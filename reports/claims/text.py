@@ -75,7 +75,8 @@ def lines(verdict: Verdict) -> list[str]:
         if verdict.family > 1:
             text += f" for {verdict.family} claims"
         out.append(text)
-    out += [side_text(side) for side in about.sides]
+    if claim.metric != "seconds":
+        out += [side_text(side) for side in about.sides]
     budgets = "equal budgets" if about.has_equal_budgets else "unequal budgets"
     tuning = "equal tuning" if about.has_equal_tuning else "unequal tuning"
     out.append(
@@ -92,7 +93,7 @@ def lines(verdict: Verdict) -> list[str]:
 
 def side_text(side: Side) -> str:
     """`'own': 5 of 5 runs solved, in 600 steps (median of those)`."""
-    text = f"'{side.label}': {side.solved} of {side.seeds} runs solved"
+    text = f"'{side.label}': {side.solved} of {side.runs} runs solved"
     if side.steps_given_solved is not None:
         text += f", those in {side.steps_given_solved:,.0f} steps (median)"
     return text + (f", {side.diverged} diverged" if side.diverged else "")

@@ -7,7 +7,6 @@ claimed, does. The interval's level is 1 - alpha / m for m claims; p is correcte
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -15,7 +14,7 @@ from typing import Literal, NamedTuple
 from ablations.claim import Claim
 from harness.foundation.seeding import generator
 from reports import statistics
-from reports.claims.comparison import Comparison, compare
+from reports.claims.comparison import Comparison, compare, smallest_p
 from reports.claims.conditions import Conditions, conditions_of
 from reports.claims.evidence import Compared, gather
 from reports.claims.obstacles import Obstacle, is_censored, obstacle
@@ -135,10 +134,11 @@ def _test(stated: Stated, family: int, records: Records) -> _Tested:
         p = max(each.p for each in comparisons)
         least = max(each.smallest_p for each in comparisons)
         if least > alpha / family:
+            num_strata = 1 if claim.kind == "best_of" else len(compared)
             found = Obstacle(
                 f"the smallest p that its seeds can give, {least:.2g}, is above "
                 f"{alpha:.3g} / {family}" + (" claims" if family > 1 else ""),
-                f"{_MORE}: {fewest_seeds(alpha / family, claim)} an arm",
+                f"{_MORE}: {fewest_seeds(alpha / family, claim, num_strata)} an arm",
             )
     if found is not None:
         return nothing._replace(compared=compared, obstacle=found)
@@ -159,7 +159,7 @@ def _verdict(each: _Tested, corrected_p: float, records: Records) -> Verdict:
     nearest = _nearest(sign, each.comparisons)
     verdict = verdict._replace(
         effect=_shown(claim, _toward(sign, nearest.interval(level))),
-        bound=_bound(sign, claim, each.compared),
+        bound=_bound(sign, claim, each.compared, nearest.rival),
         p=each.p,
         corrected_p=corrected_p,
     )
@@ -298,16 +298,19 @@ def _is_any_censored(compared: Sequence[Compared]) -> bool:
     return any(is_censored(sample) for each in compared for sample in each.samples)
 
 
-def _bound(sign: int, claim: Claim, compared: Sequence[Compared]) -> str:
+def _bound(sign: int, claim: Claim, compared: Sequence[Compared], rival: str) -> str:
     """What a ratio of steps is where many runs never solved: those count for fewer than they took.
 
-    sign: -1 where the effect is shown as b over a.
+    sign: -1 where the effect is shown as b over a. rival: the only one of b, unless empty.
     """
     if claim.metric != "steps_to_solve" or not claim.is_ratio:
         return ""
     many = [
         any(is_censored(sample) for each in compared for sample in side(each))
-        for side in (lambda each: each.a, lambda each: each.b)
+        for side in (
+            lambda each: each.a,
+            lambda each: [sample for sample in each.b if rival in ("", sample.label)],
+        )
     ]
     if all(many):
         return "roughly"
@@ -322,17 +325,10 @@ def _num_looks(stated: Stated, records: Records) -> int:
     return max((len(records.looks.get(key, ())) for key in ids), default=0)
 
 
-def fewest_seeds(alpha: float, claim: Claim) -> int:
-    """Seeds an arm with which the test of two arms can reach this level at all."""
-    for num in itertools.count(2):
-        if claim.paired:
-            least = statistics.smallest_paired_p(num)
-        elif claim.metric == "solve_rate":
-            least = statistics.smallest_boschloo_p(num, num)
-        else:
-            least = statistics.smallest_independent_p(num, num)
-        if least <= alpha or num == 100:
-            return num
+def fewest_seeds(alpha: float, claim: Claim, num_strata: int) -> int:
+    """Seeds an arm with which the test of two arms can reach this level at all; at most 100."""
+    nums = range(2, 100)
+    return next((n for n in nums if smallest_p(claim, [(n, n)] * num_strata) <= alpha), 100)
 
 
 def _key(each: _Tested) -> str:
