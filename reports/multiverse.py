@@ -45,16 +45,22 @@ class Judged(NamedTuple):
         return out
 
     @property
-    def flips(self) -> tuple[str, float] | None:
-        """The choice whose levels differ most in the share of support, and by how much; None where
-        no choice makes a difference."""
+    def flips(self) -> list[str]:
+        """The choices whose levels differ most in the share of support; none where no choice makes
+        a difference, several where they make the same."""
         spread = {
             choice: max(shares) - min(shares)
             for choice in self.levels[0]
             for shares in [[held / all_ for held, all_ in self.shares(choice).values()]]
         }
-        choice = max(spread, key=spread.__getitem__)
-        return (choice, spread[choice]) if spread[choice] > 0 else None
+        most = max(spread.values())
+        return [choice for choice, each in spread.items() if each == most > 0]
+
+    @property
+    def flips_text(self) -> str:
+        """`flipped most by train.lr`."""
+        names = " and by ".join(map(plain, self.flips))
+        return f"flipped most by {names}" if names else "no choice alone flips it"
 
 
 def judged(records: Records) -> list[Judged]:
@@ -84,10 +90,11 @@ def section(records: Records) -> Section | None:
     grids = []
     for each in judged(records):
         rows: list[tuple[str, ...]] = [
-            (plain(verdict.universe), verdict.word, effect_text(verdict))
+            (plain(verdict.universe), verdict.word, effect_text(verdict), plain(verdict.reason))
             for verdict in each.verdicts
         ]
-        grids.append(Grid((f"{plain(each.id)} {each.head}", "verdict", "effect"), rows))
+        head = (f"{plain(each.id)} {each.head}", "verdict", "effect", "why")
+        grids.append(Grid(head, rows))
         grids.append(_choices(each))
     return Section("Multiverse", NOTE, grids) if grids else None
 
@@ -98,9 +105,7 @@ def _choices(each: Judged) -> Grid:
         for choice in each.levels[0]
         for level, (held, all_) in each.shares(choice).items()
     ]
-    flip = each.flips
-    head = "no choice alone flips it" if flip is None else f"flipped most by {plain(flip[0])}"
-    return Grid((head, "", "holds in"), rows, 2)
+    return Grid((each.flips_text, "", "holds in"), rows, 2)
 
 
 def as_data(records: Records) -> list[dict[str, Any]]:
@@ -114,7 +119,7 @@ def as_data(records: Records) -> list[dict[str, Any]]:
                  "effect": verdict.effect and verdict.effect._asdict()}
                 for verdict, levels in zip(each.verdicts, each.levels, strict=True)
             ],
-            "flipped_by": each.flips and each.flips[0],
+            "flipped_by": each.flips,
         }
         for each in judged(records)
     ]  # fmt: skip

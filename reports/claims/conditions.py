@@ -41,6 +41,7 @@ class Conditions(NamedTuple):
     loss: str
     budgets: tuple[str, ...]
     tuning: str
+    selection_seeds: int
     has_equal_tuning: bool
     params: tuple[int, int] | None
     sides: tuple[Side, ...]
@@ -83,6 +84,7 @@ def conditions_of(stated: Stated, compared: Sequence[Compared], records: Records
         loss=_joined(arm.facts.get("loss") for arm in arms),
         budgets=tuple(dict.fromkeys(map(_budget, arms))),
         tuning=_tuning(records),
+        selection_seeds=records.meta["seeds"]["selection"],
         has_equal_tuning=all(is_fully_tuned(arm, records) for arm in arms),
         params=params,
         sides=sides,

@@ -174,9 +174,8 @@ def floor_of(arm: Arm, yardstick: str) -> float | None:
 
 
 def _solved_at_once(run: Run) -> bool:
-    return run.steps_to_solve is not None and run.steps_to_solve <= setting(
-        run.arm, "train", "eval_every"
-    )
+    every = setting(run.arm, "train", "eval_every")
+    return None not in (run.steps_to_solve, every) and run.steps_to_solve <= every
 
 
 def _unknown_steps(claim: Claim, compared: Sequence[Compared]) -> Iterator[Obstacle]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ablations.ledger import FILE
 from ablations.library import files
 from reports import multiverse
-from reports.claims.text import effect_text, p_texts, published_text
+from reports.claims.text import common_text, effect_text, p_texts, published_text
 from reports.claims.verdict import Verdict, judge
 from reports.records import Records, read
 from reports.table import plain
@@ -81,6 +81,8 @@ def _beside(verdict: Verdict) -> str:
     solved = [f"{side.label} {side.solved}/{side.seeds}" for side in verdict.conditions.sides]
     if len(solved) <= 6:
         parts.append(f" Solved: {', '.join(solved)}")
+    if verdict.at_common:
+        parts.append(f" At common settings: {common_text(verdict)}")
     if verdict.claim.published is not None:
         parts.append(f" Published: {published_text(verdict.claim.published)}")
     if verdict.settle:
@@ -93,10 +95,11 @@ def _multiverse(records: Records) -> Iterator[str]:
     yield f"{plain(records.meta['question'])} {_circumstances(records)}\n"
     for each in multiverse.judged(records):
         yield f"`{each.id}` {each.head}.\n"
-        yield "| protocol | verdict | effect |"
-        yield "|---|---|---|"
+        yield "| protocol | verdict | effect | why |"
+        yield "|---|---|---|---|"
         for verdict in each.verdicts:
-            yield f"| {plain(verdict.universe)} | {verdict.word} | {effect_text(verdict)} |"
+            cells = (verdict.universe, verdict.word, effect_text(verdict), verdict.reason)
+            yield f"| {' | '.join(plain(cell).replace('|', '/') for cell in cells)} |"
         yield ""
         for choice in each.levels[0]:
             shares = ", ".join(
@@ -104,8 +107,7 @@ def _multiverse(records: Records) -> Iterator[str]:
                 for level, (held, num) in each.shares(choice).items()
             )
             yield f"- `{choice}`: {shares}"
-        flip = each.flips
-        yield f"\nFlipped most by `{flip[0]}`.\n" if flip else "\nNo choice alone flips it.\n"
+        yield f"\n{each.flips_text.capitalize()}.\n"
 
 
 def _circumstances(records: Records) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.foundation.config import to_data
+from reports.claims.common import AtCommon
 from reports.claims.conditions import Side
 from reports.claims.verdict import Verdict, judge
 from reports.grid import Grid, Section
 from reports.records import Records
 from reports.statistics import Estimate
-from reports.table import NOTHING, plain
+from reports.table import NOTHING, plain, setting_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,6 +86,9 @@ def lines(verdict: Verdict) -> list[str]:
     )
     if claim.published is not None:
         out.append(f"published: {published_text(claim.published)}")
+    if verdict.at_common:
+        seeds = f"{about.selection_seeds} selection seeds each, not corrected"
+        out.append(f"at common settings ({seeds}): {common_text(verdict)}")
     out += [plain(note) for note in about.notes]
     if verdict.settle:
         out.append(f"would be settled by {plain(verdict.settle)}")
@@ -99,12 +103,23 @@ def side_text(side: Side) -> str:
     return text + (f", {side.diverged} diverged" if side.diverged else "")
 
 
+def common_text(verdict: Verdict) -> str:
+    """`lr 0.001 supported x1.7 [1.2, 2.4]; lr 0.003 untestable (floor: ...)`."""
+    return "; ".join(
+        f"{setting_text(each.setting)} {each.word} "
+        + (f"({plain(each.reason)})" if each.effect is None else _effect(verdict, each))
+        for each in verdict.at_common
+    )
+
+
 def effect_text(verdict: Verdict) -> str:
     """`x1.83 [1.20, 2.79]`, `+0.21 [+0.05, +0.37]`."""
-    if verdict.effect is None:
-        return NOTHING
-    numbers = _numbers(verdict.effect, verdict.is_ratio)
-    return f"{verdict.bound} {numbers}" if verdict.bound else numbers
+    return NOTHING if verdict.effect is None else _effect(verdict, verdict)
+
+
+def _effect(verdict: Verdict, found: Verdict | AtCommon) -> str:
+    numbers = _numbers(found.effect, verdict.is_ratio)
+    return f"{found.bound} {numbers}" if found.bound else numbers
 
 
 def _numbers(estimate: Estimate, is_ratio: bool) -> str:
@@ -154,6 +169,10 @@ def as_data(verdict: Verdict) -> dict[str, Any]:
             "tuning": verdict.conditions.has_equal_tuning,
             "params": verdict.conditions.has_equal_params,
         },
+        "at_common_settings": [
+            each._asdict() | {"effect": each.effect and _finite(each.effect)}
+            for each in verdict.at_common
+        ],
         "conditions": about,
         "claim": to_data(verdict.claim),
     }

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ablations.claim import Claim
 from harness.foundation.seeding import generator
 from reports import statistics
+from reports.claims.common import AtCommon, records_at, settings_of
 from reports.claims.comparison import Comparison, compare, smallest_p
 from reports.claims.conditions import Conditions, conditions_of
 from reports.claims.evidence import Compared, gather
@@ -37,6 +38,7 @@ class Verdict(NamedTuple):
     p, corrected_p: two-sided, before and after the correction; None where there is none.
     alpha: what corrected_p is held against. family: claims that are corrected together.
     settle: what would settle it; empty where it is settled.
+    at_common: the same claim at each setting that all arms share, where nuisances were tuned.
     """
 
     claim: Claim
@@ -54,6 +56,7 @@ class Verdict(NamedTuple):
     is_exploratory: bool
     universe: str
     conditions: Conditions
+    at_common: tuple[AtCommon, ...] = ()
 
     @property
     def is_settled(self) -> bool:
@@ -91,7 +94,21 @@ def judge(records: Records) -> list[Verdict]:
     by_universe: dict[str, list[Stated]] = {}
     for stated in records.claims:
         by_universe.setdefault(stated.resolved.universe, []).append(stated)
-    return [verdict for family in by_universe.values() for verdict in _judge(family, records)]
+    verdicts = [verdict for family in by_universe.values() for verdict in _judge(family, records)]
+    if not (settings := settings_of(records)):
+        return verdicts
+    shared = [(setting, records_at(records, setting)) for setting in settings]
+    stated = [each for family in by_universe.values() for each in family if not each.is_withdrawn]
+    return [
+        verdict._replace(at_common=tuple(_at_common(each, *at) for at in shared))
+        for verdict, each in zip(verdicts, stated, strict=True)
+    ]
+
+
+def _at_common(stated: Stated, setting: dict[str, Any], shared: Records) -> AtCommon:
+    """The claim by itself; what is asked of all settings at once is corrected at the best ones."""
+    (found,) = _judge([stated._replace(runs_before=0, num_looks=1)], shared)
+    return AtCommon(setting, found.word, found.reason, found.effect, found.bound)
 
 
 def _judge(family: Sequence[Stated], records: Records) -> list[Verdict]:

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from reports import claims as judged
+from tests.ablations.examples import SMALL, changed
 from tests.command import orchid
 from tests.reports.claims.planted import FAST, NOISY, records_of, steps, times
 from tests.reports.conftest import Maker
@@ -176,3 +177,47 @@ def test_judging_imports_neither_torch_nor_ray(stored, tmp_path):
     done = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)) == 2
+
+
+# -- with real training ---------------------------------------------------------------------------
+
+# Two seeds can tell no two arms apart; three more can, if they differ.
+SETTLING = changed(("confirmation: 2", "confirmation: 2, then: [5]")) + (
+    "claims:\n"
+    "  - {id: open, kind: less, metric: loss, a: attention, b: long_conv}\n"
+    "thresholds:\n"
+    "  wide: {over: model.width, values: [8, 12], solve_rate: 0.5}\n"
+)
+
+
+@pytest.fixture
+def settling(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f.yaml").write_text(SETTLING)
+    return "f.yaml"
+
+
+@pytest.mark.slow
+def test_run_until_settled_adds_the_seeds_named_in_advance(settling):
+    words = ["--executor", "local", "--workers", "1"]
+    orchid("run", settling, *words)
+    assert json.loads(orchid("claims", settling, "--json", code=1).stdout)[0]["alpha"] == 0.05
+    orchid("run", settling, *words, "--until-settled")
+    (found,) = json.loads(orchid("claims", settling, "--json", code=None).stdout)
+    assert found["alpha"] == 0.025  # two looks
+    assert [side["runs"] for side in found["conditions"]["sides"]] == [5, 5]
+
+
+@pytest.mark.slow
+def test_threshold_searches_and_says_what_it_saw(settling):
+    words = ["threshold", settling, "--workers", "1"]
+    text = orchid(*words).stdout
+    assert "threshold at 50% solved" in text and "attention" in text and "width 12" in text
+    found = json.loads(orchid(*words, "--json").stdout)
+    assert {each["arm"] for each in found} == {"attention", "long_conv"}
+
+
+def test_until_settled_without_claims_is_a_mistake(tmp_path):
+    (tmp_path / "plain.yaml").write_text(SMALL)
+    said = orchid("run", str(tmp_path / "plain.yaml"), "--until-settled", code=2).stderr
+    assert "--until-settled needs claims" in said and "then: [8, 12, 16]" in said

@@ -249,6 +249,22 @@ def test_exponents_are_compared_seed_by_seed(make, slope, b, word):
     against = 1 if b == "other" else b
     assert found.effect.value == pytest.approx(slope - against, abs=0.05)
     assert not found.is_ratio
+    side = found.conditions.sides[0]
+    assert (side.label, side.seeds, side.runs, side.solved) == ("own 4 ... own 16", 5, 15, 15)
+
+
+@pytest.mark.parametrize(("solved", "is_noted"), [(FAST, False), ((*FAST[:4], None), True)])
+def test_where_a_t_test_may_err_more_often_is_said(make, solved, is_noted):
+    found = verdict_on(make, {"own": steps(solved)}, {**ONE, "b": 450.0})
+    assert any("two peaks" in note for note in found.conditions.notes) == is_noted
+
+
+def test_a_bound_is_that_of_the_rival_shown(make):
+    """A rival that never solved is no reason to call the ratio to another one a bound."""
+    arms = {"own": steps(FAST), "near": steps(times(1.05)), "lost": steps((None,) * 5)}
+    claim = {"kind": "best_of", "metric": "steps_to_solve", "a": "own"}
+    found = verdict_on(make, arms, claim, ("", ("own",), ("near", "lost")))
+    assert found.bound == "" and found.effect.value == pytest.approx(1.05, abs=0.01)
 
 
 MANY = (*FAST[:3], None, None)
