@@ -416,6 +416,17 @@ def bench_data(as_json: bool) -> None:
     click.echo(json.dumps(result, indent=2) if as_json else data.render(result))
 
 
+@bench.command(name="runner")
+@click.option("--ray", "with_ray", is_flag=True, help="through Ray Tune as well")
+@JSON
+def bench_runner(with_ray: bool, as_json: bool) -> None:
+    """What the runner adds to training: driver time and memory a run, ledger, start-up."""
+    from harness.bench import runner
+
+    result = runner.measure(with_ray=with_ray)
+    click.echo(json.dumps(result, indent=2) if as_json else runner.render(result))
+
+
 @bench.command(name="mixers")
 @click.argument("names", nargs=-1, metavar="[MIXER]...")
 @click.option("--length", "lengths", type=click.IntRange(min=2), multiple=True, help="[64 to 4096]")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tasks
-from harness.bench import Timing, data, interleaved, mixers
+from harness.bench import Timing, data, interleaved, mixers, runner
 from harness.bench import orchid as layer
 from harness.foundation.seeding import generator
 from tests.command import orchid
@@ -110,3 +110,31 @@ def test_the_plain_rule_is_the_tasks(name):
         inputs, answers = rows[:, :-1], rows[:, -1]
         oracle = task.oracle(tasks.Batch(inputs, inputs, {}))
         assert (oracle[:, -1] == answers).all()
+
+
+@pytest.mark.slow
+def test_the_runner_is_measured_by_what_it_does(monkeypatch):
+    monkeypatch.setattr(runner, "NUM_RUNS", (4, 8))
+    monkeypatch.setattr(runner, "NUM_TRAINED", 4)
+    monkeypatch.setattr(runner, "NUM_MEASUREMENTS", 500)
+    monkeypatch.setattr(runner, "REPETITIONS", 1)
+    result = json.loads(orchid("bench", "runner", "--json").stdout)
+    assert [row["runs"] for row in result["driver"]] == [4, 8]
+    assert [row["engine"] for row in result["executors"]] == ["local"]
+    assert all(row["ms"] > 0 and row["peak_mb"] > 50 for row in result["driver"])
+    assert 0 < result["ledger"]["share"] and set(result["start"]) >= {"import torch"}
+    text = runner.render(result)
+    assert "4 trained, local executor" in text and "measurements a second" in text
+
+
+def test_a_run_that_is_replayed_is_recorded_whole(tmp_path):
+    from ablations.ledger import Ledger
+
+    with Ledger(tmp_path) as ledger:
+        for event in runner.events_of("a"):
+            ledger.append(event)
+        ledger.flush()
+        found = ledger.results(["a"])
+    assert found == {
+        "a": {"status": "finished", "steps": runner.NUM_EVALUATIONS, "steps_to_solve": None}
+    }
