@@ -64,7 +64,7 @@ def measure(*, with_ray: bool = False) -> dict[str, Any]:
 def render(result: dict[str, Any]) -> str:
     """The result as text."""
     lines = [
-        f"{result['machine']}, torch {result['torch']}; CPU time of the driver, training not counted",
+        f"{result['machine']}, torch {result['torch']}; CPU time of the driver, without training",
         "",
         f"  {'runs':<34} {'ms a run':>9} {'wanted':>7} {'peak MB':>8}",
     ]

@@ -87,7 +87,8 @@ def test_json_has_every_field(stored):
     assert first["claim"]["at_least"] == 1.2 and first["claim"]["published"] == {"own": 3}
     assert first["equal"] == {"budgets": True, "tuning": True, "params": True}
     assert first["conditions"]["sides"][0] == {
-        "label": "own", "seeds": 5, "runs": 5, "solved": 5, "steps_given_solved": 300, "diverged": 0,
+        "label": "own", "seeds": 5, "runs": 5, "solved": 5, "steps_given_solved": 300,
+        "diverged": 0,
     }  # fmt: skip
     assert (last["effect"], last["p"], last["grade"]) == (None, None, None)
     assert last["settled_by"].startswith("arms of one regime")
