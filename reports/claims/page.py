@@ -78,8 +78,8 @@ def _ablation(records: Records, verdicts: Sequence[Verdict]) -> Iterator[str]:
 def _beside(verdict: Verdict) -> str:
     """Regime, solve rates, published value and what would settle it, in a line."""
     parts = [f" {verdict.conditions.regime}" if verdict.conditions.regime else ""]
-    solved = [f"{side.label} {side.solved}/{side.seeds}" for side in verdict.conditions.sides]
-    if len(solved) <= 6:
+    solved = [f"{side.label} {side.solved}/{side.runs}" for side in verdict.conditions.sides]
+    if len(solved) <= 6 and verdict.claim.metric != "seconds":
         parts.append(f" Solved: {', '.join(solved)}")
     if verdict.at_common:
         parts.append(f" At common settings: {common_text(verdict)}")
