@@ -22,9 +22,9 @@ def draw(records: Records, table: Table) -> Picture | None:
     figure, _ = new_figure(8.4, 1.0 + height, 1, 1 + has_ratios, share_x=False)
     axes = figure.axes[0]
     known = [each.difference for each in found if each.difference is not None]
-    ends = [end for each in known for end in each if end is not None]
-    most = 1.05 * max(map(abs, ends), default=0) or 0.1
-    axes.set_xlim(-most, most)
+    ends = [0, *(end for each in known for end in each if end is not None)]
+    margin = 0.06 * (max(ends) - min(ends)) or 0.1
+    axes.set_xlim(min(ends) - margin, max(ends) + margin)
     forest.rows(axes, lines)
     forest.reference(axes, 0)
     axes.locator_params(axis="x", nbins=5)

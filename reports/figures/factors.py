@@ -7,7 +7,7 @@ from statistics import fmean
 from reports.factors import FullGrid, full_grid, main_effects, short_names
 from reports.figures import forest
 from reports.figures.markup import Picture, picture
-from reports.figures.panels import unit_axis
+from reports.figures.panels import share_axis
 from reports.figures.style import (
     COLOURS,
     INK,
@@ -84,7 +84,7 @@ def _lines(records: Records, table: Table, grid: FullGrid, along: int) -> Pictur
     factors, names = list(grid.factors), short_names(grid.factors)
     x_levels, levels = grid.factors[factors[along]], grid.factors[factors[1 - along]]
     figure, axes = new_figure(8.4, 4.0)
-    said, handles = [], []
+    said, handles, ends = [], [], []
     for index, level in enumerate(levels):
         colour, places, values = COLOURS[index], [], []
         for place, x_level in enumerate(x_levels):
@@ -95,6 +95,7 @@ def _lines(records: Records, table: Table, grid: FullGrid, along: int) -> Pictur
             beside = place + 0.06 * (index - (len(levels) - 1) / 2)
             places.append(beside)
             values.append(found.value)
+            ends += found
             if found.low is not None:
                 axes.plot([beside] * 2, found[1:], color=colour, lw=1.4)
             said.append(f"{plain(level)}, {plain(x_level)} {estimate_text(found)}")
@@ -103,7 +104,7 @@ def _lines(records: Records, table: Table, grid: FullGrid, along: int) -> Pictur
         handles.append(handle("", colour, shortened(level, 60)))
     if not said:
         return None
-    unit_axis(axes, many_ticks=False)
+    share_axis(axes, ends)
     axes.set_xlim(-0.4, len(x_levels) - 0.6)
     width = int(70 / len(x_levels))
     axes.set_xticks(range(len(x_levels)), [wrapped(level, width) for level in x_levels])

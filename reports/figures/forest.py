@@ -60,7 +60,10 @@ def ratio_axis(axes, values: Sequence[float | None], *, num_ticks: int = 6) -> N
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     ticks = log_ticks(low, high, num_ticks)
-    if len(ticks) == 2 and set(ticks) == {low, high}:
-        ticks = [float(f"{tick:.3g}") for tick in (known[0], known[-1])]
+    if len(ticks) < 3:  # less than a decade or so: round differences are closer than round ratios
+        from matplotlib.ticker import MaxNLocator
+
+        near = MaxNLocator(num_ticks).tick_values(low, high)
+        ticks = [float(f"{tick:.6g}") for tick in near if low <= tick <= high]
     axes.set_xticks(ticks, [f"{tick:,.10g}" for tick in ticks])
     axes.minorticks_off()

@@ -35,8 +35,8 @@ def draw(records: Records, table: Table) -> list[Picture]:
     shades = {k: None if v is None else _part(v, low, 1) for k, v in values.items()}
     texts = {k: NOTHING if v is None else f"{v:.2f}" for k, v in values.items()}
     caption = "Mean over finished seeds; darker is better."
-    drawn = [_drawn("Accuracy by factors", "mean test accuracy", grid, across, shades, texts,
-                    caption)]  # fmt: skip
+    title, what = "Accuracy by factors", "mean test accuracy"
+    drawn = [_drawn(title, what, grid, across, shades, texts, caption)]
     solved = [r.steps_to_solve for r in cells.values() if _is_solved(r)]
     if solved:
         low, high = math.log(min(solved)), math.log(max(solved))
@@ -49,17 +49,8 @@ def draw(records: Records, table: Table) -> list[Picture]:
             "Median over the runs that ended; darker is faster, on a logarithmic scale. Without "
             "colour: fewer than half of the runs solved the task in their budget."
         )
-        drawn.append(
-            _drawn(
-                "Steps to solve by factors",
-                "median steps to solve",
-                grid,
-                across,
-                shades,
-                texts,
-                caption,
-            )  # fmt: skip
-        )
+        title, what = "Steps to solve by factors", "median steps to solve"
+        drawn.append(_drawn(title, what, grid, across, shades, texts, caption))
     return drawn
 
 
@@ -133,7 +124,9 @@ def _drawn(
             ]
             axes.set_title(wrapped(", ".join(held), 40), loc="left", fontsize=10)
     figure.supxlabel(names[factors[across[1]]], fontsize=11)
-    figure.supylabel(names[factors[across[0]]], fontsize=11)
+    down_name = names[factors[across[0]]]
+    is_long = len(down_name) > 12 * (height - below)
+    figure.supylabel(down_name.replace(".", ".\n") if is_long else down_name, fontsize=11)
     said = [f"{', '.join(map(plain, levels))}: {text}" for levels, text in texts.items()]
     text = f"{what[0].upper()}{what[1:]} by {', '.join(names.values())}. {'; '.join(said)}."
     return picture(figure, title, text, caption)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from reports.figures.markup import Picture, picture
-from reports.figures.panels import name_arms, unit_axis
+from reports.figures.panels import MOST_BEHIND, name_arms, unit_axis
 from reports.figures.style import (
     COLOURS,
     GREY,
@@ -45,8 +45,10 @@ def draw(records: Records) -> Picture | None:
     found = [each for arm in records.arms if (each := _solving(arm, records)) is not None]
     if not any(each.num_solved for each in found) or len(found) > MOST_ROWS:
         return None
-    end = max(each.budget for each in found)
-    figure = _together(found, end) if len(found) <= MOST_TOGETHER else _in_panels(found, end)
+    end, shown = max(each.budget for each in found), found
+    if len(found) > MOST_TOGETHER:
+        shown = [each for each in found if each.num_solved]
+    figure = _together(shown, end) if len(shown) <= MOST_TOGETHER else _in_panels(shown, end)
     said = []
     for each in found:
         by = f" by step {each.curve.steps[-1]:,}" if each.num_solved else ""
@@ -54,8 +56,11 @@ def draw(records: Records) -> Picture | None:
     text = "Share of runs that have solved the task, over training steps. Solved: "
     caption = (
         "Kaplan-Meier; runs that never solved, diverged ones among them, are censored at their "
-        "budget. Below: runs that have not solved the task before that step."
+        "budget. Below: runs that had not solved the task before that step, in the order of names."
     )
+    never = [plain(each.arm.label) for each in found if each not in shown]
+    if never:
+        caption += f" Never solved by any run, so not drawn: {'; '.join(never)}."
     return picture(figure, "Steps to solve", text + "; ".join(said) + ".", caption)
 
 
@@ -91,7 +96,7 @@ def _in_panels(found: Sequence[Solving], end: int):
             axes.set_visible(False)
             continue
         for other in found:
-            if other is not found[index]:
+            if other is not found[index] and len(found) <= MOST_BEHIND:
                 _line(axes, other, color=GREY, lw=0.9, alpha=0.3)
         _line(axes, found[index], color=COLOURS[0], lw=2.2)
         ticks = _ticks(axes, end, 3)

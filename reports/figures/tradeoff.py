@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from reports import compute
 from reports.figures.forest import ratio_axis
 from reports.figures.markup import Picture, picture
-from reports.figures.panels import unit_axis
+from reports.figures.panels import share_axis
 from reports.figures.style import (
     COLOURS,
     GREY,
@@ -26,7 +26,7 @@ from reports.table import Table, count_text, estimate_text, plain
 from reports.tradeoff import UNITS, Point, Tradeoff, tradeoffs
 
 MOST_TASKS = 6
-CLOSE = 0.07  # of an axis, within which two numbers would overlap
+CLOSE = 0.09  # of an axis, within which two numbers would overlap
 
 
 def draw(records: Records, table: Table) -> Picture | None:
@@ -41,14 +41,15 @@ def draw(records: Records, table: Table) -> Picture | None:
     height = 3.4 if len(tasks) == 1 else 2.6 * len(tasks)
     figure, _ = new_figure(8.4, height, len(tasks), len(units), share_x=False)
     places = [(task, unit) for task in tasks for unit in units]
+    share_axis(figure.axes[0], [end for t in found for p in t.points for end in p.accuracy])
     for place, axes in zip(places, figure.axes, strict=True):
+        axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
         if place not in by_place:
             axes.text(0.5, 0.5, "all cost the same", transform=axes.transAxes, ha="center",
                       color=GREY, fontstyle="italic")  # fmt: skip
             axes.set_xticks([])
         else:
             _panel(axes, by_place[place], looks, num_ticks=14 // len(units) // 2 + 1)
-        unit_axis(axes, many_ticks=False)
         if place[0] == tasks[-1]:
             axes.set_xlabel(place[1])
         if place[0] and place[1] == units[0]:
@@ -108,13 +109,15 @@ def _panel(axes, each: Tradeoff, looks: Mapping, *, num_ticks: int) -> None:
 def _numbers(axes, front: Sequence[Point], looks: Mapping) -> list[tuple[str, Point]]:
     """Numbers and the point at which they stand: one text for points that lie close together."""
     low, high = map(math.log, axes.get_xlim())
+    bottom, top = axes.get_ylim()
     out: list[tuple[str, Point]] = []
     for point in front:
         number = str(looks[point.arm][2] or "")
         if out and number:
             text, before = out[-1]
             apart = (math.log(point.cost) - math.log(before.cost)) / (high - low)
-            if apart < CLOSE and point.accuracy.value - before.accuracy.value < CLOSE:
+            above = point.accuracy.value - before.accuracy.value
+            if apart < CLOSE and above < CLOSE * (top - bottom):
                 out[-1] = (f"{text}, {number}", before)
                 continue
         if number:
