@@ -106,8 +106,11 @@ def _lines(records: Records, table: Table, grid: FullGrid, along: int) -> Pictur
         return None
     share_axis(axes, ends)
     axes.set_xlim(-0.4, len(x_levels) - 0.6)
-    width = int(70 / len(x_levels))
-    axes.set_xticks(range(len(x_levels)), [wrapped(level, width) for level in x_levels])
+    width = int(84 / len(x_levels))
+    is_long = any(len(word) > width for level in x_levels for word in plain(level).split())
+    slant = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
+    labels = [wrapped(level, 30 if is_long else width) for level in x_levels]
+    axes.set_xticks(range(len(x_levels)), labels, **slant)
     axes.set_xlabel(names[factors[along]])
     axes.set_ylabel("test accuracy")
     legend(figure, [handle("", "none", f"{names[factors[1 - along]]}:"), *handles])

@@ -41,7 +41,7 @@ def draw(records: Records, table: Table) -> list[Picture]:
     if solved:
         low, high = math.log(min(solved)), math.log(max(solved))
         shades = {
-            k: 1 - _part(math.log(r.steps_to_solve), low, high) if _is_solved(r) else None
+            k: _part(-math.log(r.steps_to_solve), -high, -low) if _is_solved(r) else None
             for k, r in cells.items()
         }
         texts = {k: steps_text(row) for k, row in cells.items()}

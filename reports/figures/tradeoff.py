@@ -49,7 +49,7 @@ def draw(records: Records, table: Table) -> Picture | None:
                       color=GREY, fontstyle="italic")  # fmt: skip
             axes.set_xticks([])
         else:
-            _panel(axes, by_place[place], looks, num_ticks=14 // len(units) // 2 + 1)
+            _panel(axes, by_place[place], looks, num_ticks=14 // len(units))
         if place[0] == tasks[-1]:
             axes.set_xlabel(place[1])
         if place[0] and place[1] == units[0]:
@@ -84,6 +84,8 @@ def _looks(found: Sequence[Tradeoff]) -> Mapping[str, tuple[str, str, int]]:
 
 def _panel(axes, each: Tradeoff, looks: Mapping, *, num_ticks: int) -> None:
     ratio_axis(axes, [point.cost for point in each.points], num_ticks=num_ticks)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low / (high / low) ** 0.12, high)  # numbers stand to the left of their points
     ticks = axes.get_xticks()
     axes.set_xticks(ticks, [count_text(t) if t >= 1000 else f"{t:.3g}" for t in ticks])
     front = each.front
