@@ -22,7 +22,8 @@ Levels = tuple[str, ...]  # one of each factor
 
 NOTE = (
     "Mean accuracy at each level, over all combinations of the other factors with equal weights; "
-    "intervals from the spread of runs within combinations."
+    "intervals from the spread of runs within combinations, taken as independent: what arms of one "
+    "seed share (data, initial weights) is not counted."
 )
 INTERACTION_NOTE = (
     " Interaction: by how much a difference between two levels differs between two levels of "

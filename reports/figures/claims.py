@@ -100,10 +100,10 @@ def _drawn(verdict: Verdict, sides: Sequence[Side]) -> Picture:
     if has_effect:
         _effect(figure.axes[1], verdict)
     _name(figure, verdict, sides)
-    claim = verdict.claim
     said = [f"{side.label} {quantity_text(side.estimate)}" for side in sides if side.values]
     said += [f"{side.label} no value" for side in sides if not side.values]
-    head = plain(claim.statement) or f"{claim.id}"
+    claim = verdict.claim
+    head = plain(claim.statement) or claim.id
     text = f"{head} {verdict.word}: {plain(verdict.reason)}. {_metric(verdict)}: {'; '.join(said)}."
     if has_effect:
         text += f" Effect {effect_text(verdict)}."
@@ -158,7 +158,7 @@ def _effect(axes, verdict: Verdict) -> None:
     elif claim.within is not None:
         claimed = [claim.within, 1 / claim.within if verdict.is_ratio else -claim.within]
     if verdict.is_ratio:
-        forest.ratio_axis(axes, [none, *claimed, *effect])
+        forest.ratio_axis(axes, [none, *claimed, *effect], named=[none])
     else:
         known = [none, *claimed, *(end for end in effect if end is not None)]
         margin = 0.06 * (max(known) - min(known)) or 0.1
@@ -176,11 +176,11 @@ def _effect(axes, verdict: Verdict) -> None:
 
 def _name(figure, verdict: Verdict, sides: Sequence[Side]) -> None:
     claim = verdict.claim
-    handles = [handle("|", INK, "mean, with 95 % interval")]
-    unit = "one seed"
+    mean = "geometric mean" if verdict.is_ratio else "mean"
+    handles = [handle("|", INK, f"{mean}, 95 % interval")]
     for (colour, marker), name in zip(SIDES, ("a", "b"), strict=True):
         if any(side.look[0] == colour for side in sides):
-            handles.append(handle(marker, colour, f"{name}: {unit}", alpha=0.8))
+            handles.append(handle(marker, colour, f"{name}: one seed", alpha=0.8))
     if any(any(side.is_open) for side in sides):
         hollow = handle("o", INK, "never solved: at its budget")
         hollow.set(markerfacecolor="none", markeredgewidth=1.2)

@@ -33,7 +33,7 @@ def draw(records: Records, table: Table) -> Picture | None:
     if has_ratios:
         second = figure.axes[1]
         ratios = [end for each in found if each.ratio for end in each.ratio]
-        forest.ratio_axis(second, [1, *ratios], num_ticks=5)
+        forest.ratio_axis(second, [1, *ratios], num_ticks=5, named=[1])
         forest.rows(second, lines)
         second.tick_params(labelleft=False)
         forest.reference(second, 1)

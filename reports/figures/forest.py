@@ -39,19 +39,16 @@ def mark(axes, place: float, estimate: Estimate, *, as_dot: bool = False) -> Non
     axes.plot([estimate.value], [place], ls="none", clip_on=False, zorder=4, **look)
 
 
-def reference(axes, value: float, name: str = "") -> None:
-    """A line across all rows, its name above the axes."""
+def reference(axes, value: float) -> None:
+    """A line across all rows."""
     axes.axvline(value, color=GREY, lw=1.2, zorder=1)
-    if name:
-        axes.annotate(
-            name, (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
-            textcoords="offset points", ha="center", fontsize=9, color=GREY,
-        )  # fmt: skip
 
 
-def ratio_axis(axes, values: Sequence[float | None], *, num_ticks: int = 6) -> None:
+def ratio_axis(
+    axes, values: Sequence[float | None], *, num_ticks: int = 6, named: Sequence[float] = ()
+) -> None:
     """Logarithmic, with room for these values; what is 0, infinite or more than a thousandfold from
-    the middle one has none."""
+    the middle one has none. named: values that have a tick in any case."""
     known = sorted(v for v in values if v is not None and 0 < v < math.inf)
     middle = known[len(known) // 2]
     known = [v for v in known if middle / 1000 <= v <= middle * 1000]
@@ -64,6 +61,9 @@ def ratio_axis(axes, values: Sequence[float | None], *, num_ticks: int = 6) -> N
         from matplotlib.ticker import MaxNLocator
 
         near = MaxNLocator(num_ticks).tick_values(low, high)
-        ticks = [float(f"{tick:.6g}") for tick in near if low <= tick <= high]
+        least, ticks = math.log(high / low) / (num_ticks + 1), []
+        for tick in (*named, *(float(f"{tick:.6g}") for tick in near if low <= tick <= high)):
+            if all(abs(math.log(tick / other)) >= least for other in ticks):
+                ticks.append(tick)
     axes.set_xticks(ticks, [f"{tick:,.10g}" for tick in ticks])
     axes.minorticks_off()

@@ -33,7 +33,7 @@ def draw(records: Records, table: Table) -> list[Picture]:
     floors = [row.chance for row in cells.values() if row.chance is not None]
     low = min(v for v in (*values.values(), *floors) if v is not None)
     shades = {k: None if v is None else _part(v, low, 1) for k, v in values.items()}
-    texts = {k: NOTHING if v is None else f"{v:.2f}" for k, v in values.items()}
+    texts = {k: NOTHING if v is None else f"{v:.3f}" for k, v in values.items()}
     caption = "Mean over finished seeds; darker is better."
     title, what = "Accuracy by factors", "mean test accuracy"
     drawn = [_drawn(title, what, grid, across, shades, texts, caption)]
@@ -88,48 +88,55 @@ def _drawn(
     down, right = (grid.factors[factors[place]] for place in across)
     others = [place for place in range(len(factors)) if place not in across]
     panels = list(itertools.product(*(grid.factors[factors[place]] for place in others)))
-    fit = max(1, int((8.4 - LABEL_IN) / (NARROWEST_CELL_IN * len(right) + 0.25)))
-    columns = min(len(panels), fit)
-    cell = (8.4 - LABEL_IN) / (columns * len(right))
-    num_rows = math.ceil(len(panels) / columns)
-    labels = [wrapped(level, max(8, int(cell * 11))) for level in right]
-    is_slanted = max(len(line) for label in labels for line in label.split("\n")) > cell * 13
-    if is_slanted:
-        labels = [wrapped(level, 22) for level in right]
-    below = 0.95 if is_slanted else 0.55 + 0.15 * max(label.count("\n") for label in labels)
-    height = num_rows * (CELL_HEIGHT_IN * len(down) + 0.3 * bool(others)) + below + 0.2
-    figure, _ = new_figure(8.4, height, num_rows, columns)
+    columns, height, below = _layout(len(panels), down, right)
+    labels, slant = _column_labels(right, columns)
+    figure, _ = new_figure(8.4, height + below, math.ceil(len(panels) / columns), columns)
     for index, axes in enumerate(figure.axes):
         if index >= len(panels):
             axes.set_visible(False)
             continue
         for (y, a), (x, b) in itertools.product(enumerate(down), enumerate(right)):
-            at = dict(zip(across, (a, b), strict=True))
-            at |= dict(zip(others, panels[index], strict=True))
+            at = dict(zip((*across, *others), (a, b, *panels[index]), strict=True))
             levels = tuple(at[place] for place in range(len(factors)))
             _cell(axes, x, y, shades[levels], texts[levels])
         axes.set_xlim(-0.5, len(right) - 0.5)
         axes.set_ylim(len(down) - 0.5, -0.5)
-        slant: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
-        axes.set_xticks(range(len(right)), labels, **(slant if is_slanted else {}))
+        axes.set_xticks(range(len(right)), labels, **slant)
         axes.set_yticks(range(len(down)), [wrapped(level, 26) for level in down])
         is_last = index + columns >= len(panels)
         axes.tick_params(length=0, labelbottom=is_last, labelleft=index % columns == 0)
         for side in ("left", "bottom"):
             axes.spines[side].set_visible(False)
         if others:
-            held = [
-                level_text(factors[place], level)
-                for place, level in zip(others, panels[index], strict=True)
-            ]
-            axes.set_title(wrapped(", ".join(held), 40), loc="left", fontsize=10)
+            held = zip((factors[place] for place in others), panels[index], strict=True)
+            held_at = ", ".join(level_text(factor, level) for factor, level in held)
+            axes.set_title(wrapped(held_at, 40), loc="left", fontsize=10)
     figure.supxlabel(names[factors[across[1]]], fontsize=11)
     down_name = names[factors[across[0]]]
-    is_long = len(down_name) > 12 * (height - below)
+    is_long = len(down_name) > 12 * height
     figure.supylabel(down_name.replace(".", ".\n") if is_long else down_name, fontsize=11)
     said = [f"{', '.join(map(plain, levels))}: {text}" for levels, text in texts.items()]
     text = f"{what[0].upper()}{what[1:]} by {', '.join(names.values())}. {'; '.join(said)}."
     return picture(figure, title, text, caption)
+
+
+def _layout(num: int, down: Sequence[str], right: Sequence[str]) -> tuple[int, float, float]:
+    """Panels side by side, the height in inches of all panels, and of what stands below them."""
+    columns = max(1, int((8.4 - LABEL_IN) / (NARROWEST_CELL_IN * len(right) + 0.25)))
+    columns = min(num, columns)
+    labels, slant = _column_labels(right, columns)
+    below = 0.75 + (0.4 if slant else 0.15 * max(label.count("\n") for label in labels))
+    return columns, math.ceil(num / columns) * (CELL_HEIGHT_IN * len(down) + 0.3 * (num > 1)), below
+
+
+def _column_labels(right: Sequence[str], columns: int) -> tuple[list[str], dict[str, Any]]:
+    """Names of the columns, and how they are turned where they are longer than a cell is wide."""
+    cell = (8.4 - LABEL_IN) / (columns * len(right))
+    labels = [wrapped(level, max(8, int(cell * 11))) for level in right]
+    if max(len(line) for label in labels for line in label.split("\n")) <= cell * 13:
+        return labels, {}
+    slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    return [wrapped(level, 22) for level in right], slant
 
 
 def _cell(axes, x: int, y: int, shade: float | None, text: str) -> None:
