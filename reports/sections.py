@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from reports import (
+    aggregates,
     breakdown,
     compute,
     edits,
+    effects,
     exact_match,
+    factors,
     kernels,
     lengths,
     multiverse,
@@ -23,6 +26,9 @@ def for_page(records: Records) -> list[Section]:
     found = [
         multiverse.section(records) or claims_section(records),
         scores.section(records),
+        aggregates.section(records),
+        effects.section(records),
+        factors.section(records),
         compute.section(records),
         exact_match.section(records),
         lengths.section(records),

@@ -7,7 +7,19 @@ bytes.
 
 from __future__ import annotations
 
-from reports.figures import answer, by_fact, by_length, learning
+from reports.figures import (
+    answer,
+    by_fact,
+    by_length,
+    claims,
+    effects,
+    factors,
+    heatmap,
+    learning,
+    profile,
+    survival,
+    tradeoff,
+)
 from reports.figures.markup import Picture, on_white
 from reports.figures.named_curves import curves_on_white
 from reports.figures.style import styled
@@ -21,7 +33,11 @@ __all__ = ["Picture", "answer_on_white", "curves_on_white", "draw", "draw_tuning
 def draw(records: Records, table: Table) -> list[Picture]:
     """Every figure that has something to show."""
     with styled():
-        drawn = [answer.draw(records, table), *learning.draw(records)]
+        drawn = [answer.draw(records, table), *claims.draw(records)]
+        drawn += [effects.draw(records, table), *heatmap.draw(records, table)]
+        drawn += factors.draw(records, table)
+        drawn += [profile.draw(records), tradeoff.draw(records, table), survival.draw(records)]
+        drawn += learning.draw(records)
         drawn += by_length.draw(records)
         drawn += by_fact.draw(records)
     return [picture for picture in drawn if picture is not None]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports import breakdown
+from reports.figures import by_distance
+from reports.figures.by_distance import CIRCULAR, PLAIN, Points
 from reports.figures.markup import Picture, picture
 from reports.figures.panels import named_line, panels
 from reports.figures.style import GREY, MOST_TOGETHER, SHORTCUT
@@ -15,12 +17,32 @@ FEW_VALUES = 12  # of a fact, which are drawn as they are; more are binned
 
 
 def draw(records: Records) -> list[Picture]:
-    """A figure for each fact."""
-    return [_over(records, fact, is_error=error) for fact, error in breakdown.facts(records)]
+    """A figure for each fact; one for both distances where some arm sees its input as a ring."""
+    facts, drawn = breakdown.facts(records), []
+    if {(PLAIN, False), (CIRCULAR, False)} <= set(facts):
+        both = _by_both_distances(records)
+        if both is not None:
+            drawn.append(both)
+            facts = [each for each in facts if each not in ((PLAIN, False), (CIRCULAR, False))]
+    return drawn + [_over(records, fact, is_error=error) for fact, error in facts]
 
 
-def _over(records: Records, fact: str, *, is_error: bool) -> Picture:
-    """Test accuracy, or squared error, by a fact of the targets, seeds pooled, rare values
+def _by_both_distances(records: Records) -> Picture | None:
+    """None without a bidirectional arm, or if there are too many arms for one panel."""
+    points, circular = (_points(records, fact, is_error=False) for fact in (PLAIN, CIRCULAR))
+    arms = [arm for arm in records.arms if arm.condition_id in points]
+    on_ring = {
+        arm.condition_id: circular[arm.condition_id]
+        for arm in arms
+        if arm.condition_id in circular and arm.facts.get("regime") == "bidirectional"
+    }
+    if not on_ring or len(arms) > MOST_TOGETHER:
+        return None
+    return by_distance.side_by_side(arms, points, on_ring)
+
+
+def _points(records: Records, fact: str, *, is_error: bool) -> Points:
+    """condition_id -> places and means of an arm that has the fact, seeds pooled, rare values
     gathered."""
     points = {}
     for arm in records.arms:
@@ -33,6 +55,12 @@ def _over(records: Records, fact: str, *, is_error: bool) -> Picture:
                     totals[1] += part.num
         if pooled:
             points[arm.condition_id] = _binned(pooled)
+    return points
+
+
+def _over(records: Records, fact: str, *, is_error: bool) -> Picture:
+    """Test accuracy, or squared error, by a fact of the targets."""
+    points = _points(records, fact, is_error=is_error)
     arms = [arm for arm in records.arms if arm.condition_id in points]
     together = len(arms) <= MOST_TOGETHER
 

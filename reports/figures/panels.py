@@ -21,6 +21,8 @@ from reports.figures.style import (
 )
 from reports.records import Arm
 
+MOST_BEHIND = 24  # arms, beyond which a panel has no room for the others, nor a page for so many
+
 
 def panels(
     arms: Sequence[Arm],
@@ -32,7 +34,8 @@ def panels(
     many_ticks: bool = True,
     is_share: bool = True,
 ):
-    """All arms in one panel, or, if they are many, one panel each with the others in grey.
+    """All arms in one panel, or, if they are many, one panel each with the others in grey; of more
+    than MOST_BEHIND, each alone.
 
     is_share: y is in [0, 1], where chance and the best shortcut have their places.
     """
@@ -54,7 +57,7 @@ def panels(
             axes.set_visible(False)
             continue
         for other in arms:
-            if other is not arms[index]:
+            if other is not arms[index] and len(arms) <= MOST_BEHIND:
                 faint(axes, other)
         line(axes, arms[index], COLOURS[0], "o")
         axes.set_title(wrapped(arms[index].label, 28), loc="left", fontsize=9)
@@ -116,6 +119,16 @@ def unit_axis(axes, *, many_ticks: bool) -> None:
     axes.set_axisbelow(True)
     if many_ticks:
         axes.locator_params(axis="x", nbins=5, integer=True)
+
+
+def share_axis(axes, values: Sequence[float | None]) -> None:
+    """A part of [0, 1], wherever these values lie, with room above for what stands on them."""
+    known = [value for value in values if value is not None]
+    span = max(max(known) - min(known), 0.1)
+    axes.set_ylim(max(0, min(known) - 0.08 * span) - 0.01 * span, max(known) + 0.12 * span)
+    axes.locator_params(axis="y", nbins=5)
+    axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+    axes.set_axisbelow(True)
 
 
 def yardsticks(arms: Sequence[Arm]) -> list[tuple[float, str, Any]]:

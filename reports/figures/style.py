@@ -18,6 +18,7 @@ COLOURS = ("#1b80c2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 CHANCE, SHORTCUT = (0, (1, 1.5)), (0, (4, 2))  # dashes
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MOST_TOGETHER = len(COLOURS)  # arms in one panel; more get a panel each
+MOST_ROWS = 60  # arms, beyond which a figure with marks of its own for each cannot be read
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -63,6 +64,18 @@ def new_figure(
     for each in [axes] if rows == columns == 1 else axes.flat:
         each.patch.set_visible(False)
     return figure, axes
+
+
+def stacked(width: float, height: float, heights: Sequence[float]):
+    """A figure of axes one above the other that share nothing; heights: their shares."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.patch.set_visible(False)
+    figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)
+    for each in figure.axes:
+        each.patch.set_visible(False)
+    return figure
 
 
 def handle(marker: str, colour: str, label: str, *, alpha: float = 1.0, dashes: Any = "-"):

@@ -15,16 +15,17 @@ FEWEST_CELLS = 20  # runs over all tasks, below which the bootstrap covers too l
 
 def probability_of_improvement(a: Sequence[float], b: Sequence[float]) -> float:
     """Chance that a run of a is above a run of b, ties counted half: Mann-Whitney's U / nm."""
-    from scipy.stats import mannwhitneyu
-
-    return float(mannwhitneyu(a, b).statistic) / (len(a) * len(b))
+    above = np.sign(np.subtract.outer(np.asarray(a, np.float64), np.asarray(b, np.float64)))
+    return float(above.mean() + 1) / 2
 
 
 def iqm(scores: Sequence[float]) -> float:
     """Interquartile mean: of the middle half of the scores."""
-    from scipy.stats import trim_mean
-
-    return float(trim_mean(np.ravel(scores), 0.25))
+    # Not scipy.stats.trim_mean: the same number at ten times the price a call, and a bootstrap
+    # makes thousands.
+    values = np.sort(np.ravel(scores))
+    cut = len(values) // 4
+    return float(values[cut : len(values) - cut].mean())
 
 
 def stratified_bootstrap(

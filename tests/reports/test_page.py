@@ -56,6 +56,8 @@ def test_names_come_out_as_text_everywhere(maker):
 def test_figures_are_named_and_follow_the_page(page):
     titles = [
         "Accuracy",
+        "Effects against the baseline",
+        "Steps to solve",
         "Learning curves",
         "Learning curves over FLOPs",
         "Learning curves over seconds",
