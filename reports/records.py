@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -117,7 +118,7 @@ class Run:
         """Test loss, in nats a target or mean squared error; None unless the run finished."""
         return self.tests.get("loss")
 
-    @property
+    @cached_property
     def tests(self) -> dict[str, float]:
         """Everything measured on test examples, metric -> value; empty unless the run finished."""
         if self.status != "finished":
@@ -186,7 +187,7 @@ class Records:
 
     def confirmation(self, arm: Arm | None = None) -> list[Run]:
         """The runs that answer the question, of one arm or of all."""
-        return [r for r in self.runs if r.purpose == CONFIRMATION and arm in (None, r.arm)]
+        return self._of(CONFIRMATION, arm)
 
     def tested(self, arm: Arm) -> list[dict[str, float]]:
         """Test measurements of each of an arm's finished confirmation runs: metric -> value."""
@@ -194,7 +195,19 @@ class Records:
 
     def selection(self, arm: Arm | None = None) -> list[Run]:
         """The runs that chose the nuisances, of one arm or of all."""
-        return [r for r in self.runs if r.purpose == SELECTION and arm in (None, r.arm)]
+        return self._of(SELECTION, arm)
+
+    def _of(self, purpose: str, arm: Arm | None) -> list[Run]:
+        return list(self._by_arm.get((purpose, arm and arm.condition_id), ()))
+
+    @cached_property
+    def _by_arm(self) -> dict[tuple[str, str | None], list[Run]]:
+        """(purpose, condition_id) -> runs; None for all arms."""
+        out: dict[tuple[str, str | None], list[Run]] = {}
+        for run in self.runs:
+            for key in (None, run.arm.condition_id):
+                out.setdefault((run.purpose, key), []).append(run)
+        return out
 
 
 def read(folder: str | Path) -> Records:

@@ -25,7 +25,7 @@ from reports.records import Arm
 def panels(
     arms: Sequence[Arm],
     line: Callable,
-    faint: Callable,
+    curve: Callable[[Arm], tuple[Sequence[float], Sequence[float]]],
     *,
     x: str,
     y: str,
@@ -34,7 +34,8 @@ def panels(
 ):
     """All arms in one panel, or, if they are many, one panel each with the others in grey.
 
-    is_share: y is in [0, 1], where chance and the best shortcut have their places.
+    line: draws an arm onto axes in a colour, with a marker. curve: what stands for an arm in grey,
+    x and y. is_share: y is in [0, 1], where chance and the best shortcut have their places.
     """
     if len(arms) <= MOST_TOGETHER:
         figure, axes = new_figure(8.4, 4.0)
@@ -49,22 +50,31 @@ def panels(
     columns = 3
     rows = math.ceil(len(arms) / columns)
     figure, grid = new_figure(8.4, 0.7 + 2.05 * rows, rows, columns)
+    curves = [curve(arm) for arm in arms]
+    if is_share:
+        unit_axis(grid.flat[0], many_ticks=many_ticks)  # the panels share their axes
     for index, axes in enumerate(grid.flat):
         if index >= len(arms):
             axes.set_visible(False)
             continue
-        for other in arms:
-            if other is not arms[index]:
-                faint(axes, other)
+        joined(axes, curves[:index] + curves[index + 1 :], color=GREY, lw=0.9, alpha=0.35)
         line(axes, arms[index], COLOURS[0], "o")
         axes.set_title(wrapped(arms[index].label, 28), loc="left", fontsize=9)
         if is_share:
-            unit_axis(axes, many_ticks=many_ticks)
+            _share_grid(axes)
             yardstick_lines(axes, [arms[index]], labelled=index == 0)
         axes.tick_params(labelbottom=index + columns >= len(arms), labelleft=index % columns == 0)
     figure.supxlabel(x, fontsize=11)
     figure.supylabel(y, fontsize=11)
     return figure
+
+
+def joined(axes, curves: Sequence[tuple[Sequence[float], Sequence[float]]], **look) -> None:
+    """Many curves, each x and y, as one path with gaps: as a path each, hundreds take seconds."""
+    gap = (math.nan,)
+    xs = [value for x, _ in curves for value in (*x, *gap)]
+    ys = [value for _, y in curves for value in (*y, *gap)]
+    axes.plot(xs, ys, **look)
 
 
 def together(axes, arms: Sequence[Arm], line: Callable) -> None:
@@ -112,10 +122,14 @@ def spread(values: Sequence[float], most: int) -> list[float]:
 def unit_axis(axes, *, many_ticks: bool) -> None:
     axes.set_ylim(-0.02, 1.04)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
-    axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
-    axes.set_axisbelow(True)
+    _share_grid(axes)
     if many_ticks:
         axes.locator_params(axis="x", nbins=5, integer=True)
+
+
+def _share_grid(axes) -> None:
+    axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+    axes.set_axisbelow(True)
 
 
 def yardsticks(arms: Sequence[Arm]) -> list[tuple[float, str, Any]]:
