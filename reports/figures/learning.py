@@ -100,7 +100,8 @@ def _in_panels(records: Records, scale: Scale, arms: Sequence[Arm], curves: Curv
     line, mean = _lines(curves, scale.a_step)
     figure = panels(arms, line, mean, x=scale.axis, y="validation accuracy", many_ticks=False)
     own = [arm for arm in arms if arm.condition_id in scale.a_step]
-    _log_axis(figure.axes[0], scale, own, curves, num_ticks=4)
+    for axes in figure.axes[: len(arms)]:
+        _log_axis(axes, scale, own, curves, num_ticks=4)
     text = f"Validation accuracy over {scale.name}, by arm and seed. {_said(scale, arms)}"
     title = f"Learning curves over {scale.name}"
     return picture(figure, title, text, _caption(records, arms, [scale]))

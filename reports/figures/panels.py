@@ -48,11 +48,8 @@ def panels(
         name_arms(figure, arms)
         return figure
     columns = 3
-    rows = math.ceil(len(arms) / columns)
-    figure, grid = new_figure(8.4, 0.7 + 2.05 * rows, rows, columns)
+    figure, grid = _grid(math.ceil(len(arms) / columns), columns)
     curves = [curve(arm) for arm in arms]
-    if is_share:
-        unit_axis(grid.flat[0], many_ticks=many_ticks)  # the panels share their axes
     for index, axes in enumerate(grid.flat):
         if index >= len(arms):
             axes.set_visible(False)
@@ -61,12 +58,41 @@ def panels(
         line(axes, arms[index], COLOURS[0], "o")
         axes.set_title(wrapped(arms[index].label, 28), loc="left", fontsize=9)
         if is_share:
-            _share_grid(axes)
+            unit_axis(axes, many_ticks=many_ticks)
             yardstick_lines(axes, [arms[index]], labelled=index == 0)
         axes.tick_params(labelbottom=index + columns >= len(arms), labelleft=index % columns == 0)
-    figure.supxlabel(x, fontsize=11)
-    figure.supylabel(y, fontsize=11)
+    _span_alike(figure.axes[: len(arms)])
+    figure.supxlabel(x, y=0.08 / figure.get_figheight(), va="bottom", fontsize=11)
+    figure.supylabel(y, x=0.008, ha="left", fontsize=11)
     return figure
+
+
+def _span_alike(panels: Sequence) -> None:
+    """Gives every panel the data limits of all. Axes that are shared do so themselves, in a time
+    that grows with the square of their number."""
+    corners = [corner for axes in panels for corner in axes.dataLim.get_points()]
+    for axes in panels:
+        axes.update_datalim(corners)
+
+
+def _grid(rows: int, columns: int):
+    """Panels with room for titles of three lines, placed by hand: matplotlib's layouts measure
+    every panel twice, which takes longer than drawing them."""
+    title, below, above = 0.52, 0.6, 0.55  # inches
+    width, height = 8.4, 0.6 + 2.05 * rows
+    figure, grid = new_figure(
+        width, height, rows, columns, share_x=False, share_y=False, layout=None
+    )
+    tall = (height - below - above - title * (rows - 1)) / rows
+    figure.subplots_adjust(
+        left=0.72 / width,
+        right=1 - 0.12 / width,
+        bottom=below / height,
+        top=1 - above / height,
+        wspace=0.1,
+        hspace=title / tall,
+    )
+    return figure, grid
 
 
 def joined(axes, curves: Sequence[tuple[Sequence[float], Sequence[float]]], **look) -> None:
@@ -122,14 +148,10 @@ def spread(values: Sequence[float], most: int) -> list[float]:
 def unit_axis(axes, *, many_ticks: bool) -> None:
     axes.set_ylim(-0.02, 1.04)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
-    _share_grid(axes)
-    if many_ticks:
-        axes.locator_params(axis="x", nbins=5, integer=True)
-
-
-def _share_grid(axes) -> None:
     axes.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
     axes.set_axisbelow(True)
+    if many_ticks:
+        axes.locator_params(axis="x", nbins=5, integer=True)
 
 
 def yardsticks(arms: Sequence[Arm]) -> list[tuple[float, str, Any]]:

@@ -63,9 +63,10 @@ def _over(records: Records, key: str, values: Sequence[float], arms: Sequence[Ar
     figure = panels(
         arms, line, curve, x=name, y=f"selection {score}", many_ticks=False, is_share=is_share
     )
-    _value_axis(figure.axes[0], places, is_log=is_log, most=12 if together else 4)
-    if not is_share:
-        _score_axis(figure.axes[0], [point for own in found.values() for point in own])
+    for axes in figure.axes[: 1 if together else len(arms)]:
+        _value_axis(axes, places, is_log=is_log, most=12 if together else 4)
+        if not is_share:
+            _score_axis(axes, [point for own in found.values() for point in own])
     said = [f"{plain(arm.label)} {_said(found[arm.condition_id], values)}" for arm in arms]
     text = f"{score.capitalize()} on the selection seeds over {name}, by arm. Chosen: "
     others = [NAMES.get(other, plain(other)) for other in _tuned(records) if other != key]
