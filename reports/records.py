@@ -6,6 +6,7 @@ nuisances and appear in the tuning table alone.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ablations.claim import Resolved
-from ablations.ledger import open_for_reading
+from ablations.ledger import FILE, open_for_reading
 from harness.foundation.errors import HarnessError
 
 CONFIRMATION, SELECTION = "confirmation", "selection"
@@ -181,6 +182,11 @@ class Records:
     looks: dict[str, set[int]]
 
     @property
+    def num_left(self) -> int:
+        """Runs of the plan that have not ended, those included that cannot be named yet."""
+        return sum(run.status == "missing" for run in self.runs) + self.num_to_choose
+
+    @property
     def num_to_choose(self) -> int:
         """Confirmation runs that cannot be named yet, because their nuisances are not chosen."""
         return self.meta.get("to_choose", 0)
@@ -210,19 +216,25 @@ class Records:
         return out
 
 
-def read(folder: str | Path) -> Records:
-    """Reads a ledger.
+def read(folder: str | Path | Records) -> Records:
+    """Reads a ledger; what has been read already is given back.
 
     Raises HarnessError if there is none, if it has another format or is damaged, and if nothing
     has been planned in it yet.
     """
+    if isinstance(folder, Records):
+        return folder
     folder = Path(folder)
     db = open_for_reading(folder)
     try:
         db.execute("BEGIN")  # one state of the file, though a driver may be writing
         return _read(db, folder)
-    except sqlite3.Error as error:
-        raise HarnessError(f"the ledger cannot be read: {error}", where=str(folder)) from None
+    except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
+        raise HarnessError(
+            f"the ledger is damaged: {type(error).__name__}: {error}",
+            where=str(folder / FILE),
+            fix="restore a copy of it, or train again into another folder: orchid run NAME --out",
+        ) from None
     finally:
         db.close()
 
@@ -308,9 +320,14 @@ def _runs(db: sqlite3.Connection, arms: list[Arm]) -> Iterator[Run]:
 
 def _grouped(db, kind: type, table: str, columns: str) -> Mapping[str, tuple]:
     """run_id -> its rows, in the order of the table's key (run_id, split, metric, step)."""
-    out: dict[str, list] = {}
-    for run_id, *row in db.execute(
-        f"SELECT run_id, {columns} FROM {table} JOIN plan USING (run_id)"
-    ):
-        out.setdefault(run_id, []).append(kind(*row))
-    return {run_id: tuple(sorted(rows)) for run_id, rows in out.items()}
+    rows = db.execute(
+        f"SELECT run_id, {columns} FROM {table} JOIN plan USING (run_id) ORDER BY 1, 2, 3, 4"
+    )
+    names: dict[str, str] = {}  # SQLite gives a new string for every cell
+
+    def one(row: tuple) -> tuple:
+        return kind(*(names.setdefault(x, x) if type(x) is str else x for x in row[1:]))
+
+    return {
+        run_id: tuple(map(one, group)) for run_id, group in itertools.groupby(rows, lambda r: r[0])
+    }
