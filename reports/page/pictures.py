@@ -12,7 +12,7 @@ from reports.figures import Picture
 
 GROUPS = (  # title, and how the titles of its figures begin; what is in none is in the first
     ("The arms compared", ()),
-    ("The claims", ("Claim ",)),
+    ("The claims in figures", ("Claim ",)),
     ("Learning", ("Learning curves", "Steps to solve")),
     ("By length and by fact", ("Accuracy by ", "Squared error by ")),
 )
