@@ -446,6 +446,17 @@ def bench_mixers(names, lengths, svg: Path | None, plugins, as_json: bool) -> No
     click.echo(json.dumps(result, indent=2) if as_json else mixers.render(result))
 
 
+@bench.command(name="report")
+@click.option("--runs", "sizes", type=click.IntRange(min=1000), multiple=True, help="[1000, 10000]")
+@JSON
+def bench_report(sizes, as_json: bool) -> None:
+    """`orchid report` against the number of runs: time, memory, size of the page."""
+    from harness.bench import report as measured
+
+    result = measured.measure(sizes or measured.SIZES)
+    click.echo(json.dumps(result, indent=2) if as_json else measured.render(result))
+
+
 @main.command()
 @click.argument("kind", type=click.Choice(["task", "mixer"]))
 @click.argument("name")

@@ -59,22 +59,23 @@ claims:
 
 
 class Cost(NamedTuple):
-    """What a command took: wall-clock seconds, and the most memory it held at once."""
+    """What a command took: wall-clock seconds, CPU seconds, the most memory it held at once."""
 
     seconds: float
+    cpu_s: float
     peak_bytes: int
 
 
 def measure(sizes: Sequence[int] = SIZES) -> dict[str, Any]:
-    """Each size: seconds, peak memory and page of `orchid report`; ratio: of the seconds a run to
-    those at the first size. Raises HarnessError for a size that is no multiple of 1,000."""
+    """Each size: seconds, peak memory and page of `orchid report`; ratio: of the CPU seconds a run
+    to those at the first size. Raises HarnessError for a size that is no multiple of 1,000."""
     rows: list[dict[str, Any]] = []
     for num_runs in sizes:
         with tempfile.TemporaryDirectory() as folder:
             write_ledger(Path(folder), num_runs)
             cost = cost_of([sys.executable, "-c", _ORCHID, "report", folder])
             page_bytes = (Path(folder) / "report.html").stat().st_size
-        a_run = cost.seconds / num_runs
+        a_run = cost.cpu_s / num_runs
         ratio = a_run / rows[0]["ms_per_run"] * 1e3 if rows else 1.0
         row = {"runs": num_runs, **cost._asdict(), "page_bytes": page_bytes}
         rows.append({**row, "ms_per_run": a_run * 1e3, "ratio": ratio})
@@ -86,10 +87,10 @@ def render(result: dict[str, Any]) -> str:
     """The result as text."""
     lines = [
         f"orchid report, {result['arms']} arms, 50 measurements a run, a fresh process",
-        f"  {'runs':>7} {'seconds':>8} {'peak MB':>8} {'page MB':>8} {'ms a run':>9} {'ratio':>6}",
+        f"  {'runs':>7} {'seconds':>8} {'CPU s':>7} {'peak MB':>8} {'page MB':>8} {'ms a run':>9} {'ratio':>6}",
     ]
     lines += [
-        f"  {row['runs']:7,} {row['seconds']:8.1f} {row['peak_bytes'] / 1e6:8.0f} "
+        f"  {row['runs']:7,} {row['seconds']:8.1f} {row['cpu_s']:7.1f} {row['peak_bytes'] / 1e6:8.0f} "
         f"{row['page_bytes'] / 1e6:8.2f} {row['ms_per_run']:9.2f} {row['ratio']:6.2f}"
         for row in result["rows"]
     ]
@@ -109,7 +110,7 @@ def cost_of(command: Sequence[str]) -> Cost:
             last = said.read().decode(errors="replace").strip().splitlines()[-1:]
             raise HarnessError(f"the command failed: {' '.join(last)}", where=" ".join(command))
     unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(seconds, used.ru_maxrss * unit)
+    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
 
 
 def write_ledger(folder: Path, num_runs: int) -> Path:
