@@ -87,11 +87,12 @@ def render(result: dict[str, Any]) -> str:
     """The result as text."""
     lines = [
         f"orchid report, {result['arms']} arms, 50 measurements a run, a fresh process",
-        f"  {'runs':>7} {'seconds':>8} {'CPU s':>7} {'peak MB':>8} {'page MB':>8} {'ms a run':>9} {'ratio':>6}",
+        f"  {'runs':>7} {'seconds':>8} {'CPU s':>7} {'peak MB':>8} {'page MB':>8} {'ms a run':>9}"
+        f" {'ratio':>6}",
     ]
     lines += [
-        f"  {row['runs']:7,} {row['seconds']:8.1f} {row['cpu_s']:7.1f} {row['peak_bytes'] / 1e6:8.0f} "
-        f"{row['page_bytes'] / 1e6:8.2f} {row['ms_per_run']:9.2f} {row['ratio']:6.2f}"
+        f"  {row['runs']:7,} {row['seconds']:8.1f} {row['cpu_s']:7.1f} "
+        f"{row['peak_bytes'] / 1e6:8.0f} {row['page_bytes'] / 1e6:8.2f} {row['ms_per_run']:9.2f} {row['ratio']:6.2f}"
         for row in result["rows"]
     ]
     return "\n".join(lines)
@@ -107,7 +108,7 @@ def cost_of(command: Sequence[str]) -> Cost:
         child.returncode = os.waitstatus_to_exitcode(status)
         said.seek(0)
         if child.returncode:
-            last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+            last = said.read().decode(errors="replace").strip().splitlines()[-3:]
             raise HarnessError(f"the command failed: {' '.join(last)}", where=" ".join(command))
     unit = 1 if sys.platform == "darwin" else 1024
     return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)

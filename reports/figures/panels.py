@@ -21,6 +21,8 @@ from reports.figures.style import (
 )
 from reports.records import Arm
 
+MOST_BEHIND = 24  # arms, beyond which a panel has no room for the others, nor a page for so many
+
 
 def panels(
     arms: Sequence[Arm],
@@ -32,7 +34,8 @@ def panels(
     many_ticks: bool = True,
     is_share: bool = True,
 ):
-    """All arms in one panel, or, if they are many, one panel each with the others in grey.
+    """All arms in one panel, or, if they are many, one panel each with the others in grey; of more
+    than MOST_BEHIND, each alone.
 
     line: draws an arm onto axes in a colour, with a marker. curve: what stands for an arm in grey,
     x and y. is_share: y is in [0, 1], where chance and the best shortcut have their places.
@@ -49,12 +52,13 @@ def panels(
         return figure
     columns = 3
     figure, grid = _grid(math.ceil(len(arms) / columns), columns)
-    curves = [curve(arm) for arm in arms]
+    curves = [curve(arm) for arm in arms] if len(arms) <= MOST_BEHIND else []
     for index, axes in enumerate(grid.flat):
         if index >= len(arms):
             axes.set_visible(False)
             continue
-        joined(axes, curves[:index] + curves[index + 1 :], color=GREY, lw=0.9, alpha=0.35)
+        if curves:
+            joined(axes, curves[:index] + curves[index + 1 :], color=GREY, lw=0.9, alpha=0.35)
         line(axes, arms[index], COLOURS[0], "o")
         axes.set_title(wrapped(arms[index].label, 28), loc="left", fontsize=9)
         if is_share:
