@@ -92,7 +92,8 @@ def render(result: dict[str, Any]) -> str:
     ]
     lines += [
         f"  {row['runs']:7,} {row['seconds']:8.1f} {row['cpu_s']:7.1f} "
-        f"{row['peak_bytes'] / 1e6:8.0f} {row['page_bytes'] / 1e6:8.2f} {row['ms_per_run']:9.2f} {row['ratio']:6.2f}"
+        f"{row['peak_bytes'] / 1e6:8.0f} {row['page_bytes'] / 1e6:8.2f} "
+        f"{row['ms_per_run']:9.2f} {row['ratio']:6.2f}"
         for row in result["rows"]
     ]
     return "\n".join(lines)
