@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint check clean
+.PHONY: quickstart test lint check clean screenshots
 
 quickstart: $(VENV)/installed
 	$(BIN)/orchid run quickstart
@@ -13,6 +13,10 @@ test: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest
+
+screenshots: $(VENV)/installed  # of the quickstart's report, for the README; needs chromium
+	test -e runs/quickstart-smoke/ledger.sqlite || $(BIN)/orchid run quickstart
+	$(BIN)/python -m reports.screenshot runs/quickstart-smoke docs
 
 check:
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11 or later, or: make PYTHON=python3.12"; exit 2; }

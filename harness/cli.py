@@ -208,25 +208,37 @@ def status(name: str, scale: str, out: Path | None, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @SCALE
 @OUT
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="one row an arm")
-@click.option("--html", "html_file", type=click.Path(path_type=Path), help="[FOLDER/report.html]")
+@click.option(
+    "--html", "html_file", type=click.Path(path_type=Path),
+    help="[FOLDER/report.html, of several runs/report.html]",
+)  # fmt: skip
 @click.option("--svg", "svg_file", type=click.Path(path_type=Path), help="the answer's figure")
-def report(name, scale, out, csv_file, html_file, svg_file) -> None:
-    """The answer so far: a table, and report.html."""
+@click.option("--watch", is_flag=True, help="redraw the page until every run has ended")
+def report(names, scale, out, csv_file, html_file, svg_file, watch) -> None:
+    """The answer so far: a table, and report.html; of several ablations one page."""
     import reports
-    from reports import tensorboard
+    from reports import records, tensorboard
+    from reports.watch import watch as follow
 
-    folder = _folder(name, scale, out)
-    reports.show(folder)
+    if len(names) > 1 and (out or csv_file or svg_file):
+        raise HarnessError("--out, --csv and --svg are of one ablation", fix="name one of them")
+    folders = [_folder(name, scale, out) for name in names]
+    if watch:
+        follow(folders, html_file, lambda path: click.echo(f"watching, {path}", err=True))
+    found = list(map(records.read, folders))
+    for each in found:
+        reports.show(each)
+        tensorboard.rebuild(each)
     if csv_file is not None:
-        reports.write_csv(folder, csv_file)
+        reports.write_csv(found[0], csv_file)
     if svg_file is not None:
-        reports.write_svg(folder, svg_file)
-    tensorboard.rebuild(folder)
-    click.echo(reports.write_html(folder, html_file))
+        reports.write_svg(found[0], svg_file)
+    write = reports.write_html if len(found) == 1 else reports.write_overview
+    click.echo(write(found[0] if len(found) == 1 else found, html_file))
 
 
 @main.command()
@@ -443,6 +455,17 @@ def bench_mixers(names, lengths, svg: Path | None, plugins, as_json: bool) -> No
     if svg is not None:
         write_text(svg, mixers.figure(result))
     click.echo(json.dumps(result, indent=2) if as_json else mixers.render(result))
+
+
+@bench.command(name="report")
+@click.option("--runs", "sizes", type=click.IntRange(min=1000), multiple=True, help="[1000, 10000]")
+@JSON
+def bench_report(sizes, as_json: bool) -> None:
+    """`orchid report` against the number of runs: time, memory, size of the page."""
+    from harness.bench import report as measured
+
+    result = measured.measure(sizes or measured.SIZES)
+    click.echo(json.dumps(result, indent=2) if as_json else measured.render(result))
 
 
 @main.command()

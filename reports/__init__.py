@@ -2,10 +2,13 @@
 
 frames = reports.load("runs/quickstart")        # tidy pandas frames
 reports.write_html("runs/quickstart")           # one file that needs nothing else
+
+A folder that has been read already (`reports.records.read`) does wherever a folder does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +16,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from reports.frames import Frames
+    from reports.records import Records
 
 HTML_FILE = "report.html"
+OVERVIEW = Path("runs") / HTML_FILE
 CSV_FILE = "answer.csv"
 
 
@@ -25,7 +30,7 @@ def load(folder: str | Path) -> Frames:
     return frames.build(records.read(folder))
 
 
-def show(folder: str | Path, console: Console | None = None) -> None:
+def show(folder: str | Path | Records, console: Console | None = None) -> None:
     """Prints question, answer table and remarks; by default on standard output."""
     from rich.console import Console
 
@@ -46,11 +51,19 @@ def write_csv(folder: str | Path, path: str | Path | None = None) -> Path:
     return write_text(Path(path or Path(folder) / CSV_FILE), to_csv(folder))
 
 
-def write_html(folder: str | Path, path: str | Path | None = None) -> Path:
+def write_html(folder: str | Path | Records, path: str | Path | None = None) -> Path:
     """Writes the page, one file that asks the network for nothing; by default to report.html."""
-    from reports import html, records
+    from reports import page, records
 
-    return write_text(Path(path or Path(folder) / HTML_FILE), html.render(records.read(folder)))
+    found = records.read(folder)
+    return write_text(Path(path or found.folder / HTML_FILE), page.render([found]))
+
+
+def write_overview(folders: Sequence[str | Path | Records], path: str | Path | None = None) -> Path:
+    """Writes one page of several ablations, an overview first; by default to runs/report.html."""
+    from reports import page, records
+
+    return write_text(Path(path or OVERVIEW), page.render(list(map(records.read, folders))))
 
 
 def write_svg(folder: str | Path, path: str | Path) -> Path:

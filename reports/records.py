@@ -6,15 +6,17 @@ nuisances and appear in the tuning table alone.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ablations.claim import Resolved
-from ablations.ledger import open_for_reading
+from ablations.ledger import FILE, open_for_reading
 from harness.foundation.errors import HarnessError
 
 CONFIRMATION, SELECTION = "confirmation", "selection"
@@ -117,7 +119,7 @@ class Run:
         """Test loss, in nats a target or mean squared error; None unless the run finished."""
         return self.tests.get("loss")
 
-    @property
+    @cached_property
     def tests(self) -> dict[str, float]:
         """Everything measured on test examples, metric -> value; empty unless the run finished."""
         if self.status != "finished":
@@ -180,13 +182,18 @@ class Records:
     looks: dict[str, set[int]]
 
     @property
+    def num_left(self) -> int:
+        """Runs of the plan that have not ended, those included that cannot be named yet."""
+        return sum(run.status == "missing" for run in self.runs) + self.num_to_choose
+
+    @property
     def num_to_choose(self) -> int:
         """Confirmation runs that cannot be named yet, because their nuisances are not chosen."""
         return self.meta.get("to_choose", 0)
 
     def confirmation(self, arm: Arm | None = None) -> list[Run]:
         """The runs that answer the question, of one arm or of all."""
-        return [r for r in self.runs if r.purpose == CONFIRMATION and arm in (None, r.arm)]
+        return self._of(CONFIRMATION, arm)
 
     def tested(self, arm: Arm) -> list[dict[str, float]]:
         """Test measurements of each of an arm's finished confirmation runs: metric -> value."""
@@ -194,22 +201,40 @@ class Records:
 
     def selection(self, arm: Arm | None = None) -> list[Run]:
         """The runs that chose the nuisances, of one arm or of all."""
-        return [r for r in self.runs if r.purpose == SELECTION and arm in (None, r.arm)]
+        return self._of(SELECTION, arm)
+
+    def _of(self, purpose: str, arm: Arm | None) -> list[Run]:
+        return list(self._by_arm.get((purpose, arm and arm.condition_id), ()))
+
+    @cached_property
+    def _by_arm(self) -> dict[tuple[str, str | None], list[Run]]:
+        """(purpose, condition_id) -> runs; None for all arms."""
+        out: dict[tuple[str, str | None], list[Run]] = {}
+        for run in self.runs:
+            for key in (None, run.arm.condition_id):
+                out.setdefault((run.purpose, key), []).append(run)
+        return out
 
 
-def read(folder: str | Path) -> Records:
-    """Reads a ledger.
+def read(folder: str | Path | Records) -> Records:
+    """Reads a ledger; what has been read already is given back.
 
     Raises HarnessError if there is none, if it has another format or is damaged, and if nothing
     has been planned in it yet.
     """
+    if isinstance(folder, Records):
+        return folder
     folder = Path(folder)
     db = open_for_reading(folder)
     try:
         db.execute("BEGIN")  # one state of the file, though a driver may be writing
         return _read(db, folder)
-    except sqlite3.Error as error:
-        raise HarnessError(f"the ledger cannot be read: {error}", where=str(folder)) from None
+    except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
+        raise HarnessError(
+            f"the ledger is damaged: {type(error).__name__}: {error}",
+            where=str(folder / FILE),
+            fix="restore a copy of it, or train again into another folder: orchid run NAME --out",
+        ) from None
     finally:
         db.close()
 
@@ -295,9 +320,14 @@ def _runs(db: sqlite3.Connection, arms: list[Arm]) -> Iterator[Run]:
 
 def _grouped(db, kind: type, table: str, columns: str) -> Mapping[str, tuple]:
     """run_id -> its rows, in the order of the table's key (run_id, split, metric, step)."""
-    out: dict[str, list] = {}
-    for run_id, *row in db.execute(
-        f"SELECT run_id, {columns} FROM {table} JOIN plan USING (run_id)"
-    ):
-        out.setdefault(run_id, []).append(kind(*row))
-    return {run_id: tuple(sorted(rows)) for run_id, rows in out.items()}
+    rows = db.execute(
+        f"SELECT run_id, {columns} FROM {table} JOIN plan USING (run_id) ORDER BY 1, 2, 3, 4"
+    )
+    names: dict[str, str] = {}  # SQLite gives a new string for every cell
+
+    def one(row: tuple) -> tuple:
+        return kind(*(names.setdefault(x, x) if type(x) is str else x for x in row[1:]))
+
+    return {
+        run_id: tuple(map(one, group)) for run_id, group in itertools.groupby(rows, lambda r: r[0])
+    }

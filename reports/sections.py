@@ -23,8 +23,13 @@ from reports.records import Records
 
 def for_page(records: Records) -> list[Section]:
     """Those that have something to show."""
+    first = multiverse.section(records) or claims_section(records)
+    return [first, *beside(records)] if first else beside(records)
+
+
+def beside(records: Records) -> list[Section]:
+    """Those of them that do not judge the claims."""
     found = [
-        multiverse.section(records) or claims_section(records),
         scores.section(records),
         aggregates.section(records),
         effects.section(records),

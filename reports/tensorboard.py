@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.foundation.errors import HarnessError
 from harness.training.events import Diverged, Event, Finished
-from reports.records import CONFIRMATION, Run, read
+from reports.records import CONFIRMATION, Records, Run, read
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto import event_pb2
@@ -61,17 +61,18 @@ class TensorBoard:
                 log.warning("no TensorBoard files: %s", error)
 
 
-def rebuild(folder: str | Path) -> int:
+def rebuild(folder: str | Path | Records) -> int:
     """Writes the runs of the current plan that ended and are not there yet; says how many.
 
     Cheap enough to call whenever a run has ended. Raises HarnessError as `records.read` does, and
     if the folder cannot be written.
     """
-    root = Path(folder) / FOLDER
-    todo = [run for run in read(folder).runs if run.ended and not (root / directory(run)).exists()]
+    found = read(folder)
+    root = found.folder / FOLDER
+    todo = [run for run in found.runs if run.ended and not (root / directory(run)).exists()]
     try:
         for run in todo:
-            write_run(folder, run)
+            write_run(found.folder, run)
     except OSError as error:
         raise HarnessError(f"cannot be written: {error}", where=str(root)) from None
     return len(todo)

@@ -66,18 +66,30 @@ def show(records: Records, verdicts: Sequence[Verdict], console: Console) -> Non
 
 def lines(verdict: Verdict) -> list[str]:
     """What stands below a verdict, the number first."""
-    about, claim = verdict.conditions, verdict.claim
+    claim = verdict.claim
     out = [plain(claim.statement)] if claim.statement else []
-    grade = f" ({verdict.grade})" if verdict.grade else ""
-    out.append(f"{verdict.reason}{grade}")
+    out.append(finding(verdict))
     if verdict.effect is not None:
         p, corrected = p_texts(verdict)
         text = f"effect {effect_text(verdict)}, p {p}, corrected {corrected}"
         if verdict.family > 1:
             text += f" for {verdict.family} claims"
         out.append(text)
-    if claim.metric != "seconds":
-        out += [side_text(side) for side in about.sides]
+    out += condition_lines(verdict)
+    if verdict.settle:
+        out.append(f"would be settled by {plain(verdict.settle)}")
+    return out
+
+
+def finding(verdict: Verdict) -> str:
+    """Why it has its word, and how good that is."""
+    return f"{verdict.reason} ({verdict.grade})" if verdict.grade else verdict.reason
+
+
+def condition_lines(verdict: Verdict) -> list[str]:
+    """What each arm did, how fairly they were compared, and what limits the verdict."""
+    about, claim = verdict.conditions, verdict.claim
+    out = [] if claim.metric == "seconds" else [side_text(side) for side in about.sides]
     budgets = "equal budgets" if about.has_equal_budgets else "unequal budgets"
     tuning = "equal tuning" if about.has_equal_tuning else "unequal tuning"
     out.append(
@@ -90,8 +102,6 @@ def lines(verdict: Verdict) -> list[str]:
         seeds = f"{about.selection_seeds} selection seeds each, not corrected"
         out.append(f"at common settings ({seeds}): {common_text(verdict)}")
     out += [plain(note) for note in about.notes]
-    if verdict.settle:
-        out.append(f"would be settled by {plain(verdict.settle)}")
     return out
 
 

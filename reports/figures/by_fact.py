@@ -68,11 +68,11 @@ def _over(records: Records, fact: str, *, is_error: bool) -> Picture:
         style = {"marker": marker if together else "o", "ms": 4.5, "mec": "none"}
         axes.plot(*points[arm.condition_id], color=colour, lw=1.8, clip_on=False, **style)
 
-    def faint(axes, arm: Arm) -> None:
-        axes.plot(*points[arm.condition_id], color=GREY, lw=0.9, alpha=0.35)
-
     name, what = plain(fact), "squared error" if is_error else "accuracy"
-    figure = panels(arms, line, faint, x=name, y=f"test {what}", is_share=not is_error)
+    figure = panels(
+        arms, line, lambda arm: points[arm.condition_id], x=name, y=f"test {what}",
+        is_share=not is_error,
+    )  # fmt: skip
     if is_error:
         _error_axis(figure, [arm.best_shortcut_error for arm in arms])
     said = []

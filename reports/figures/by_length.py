@@ -35,12 +35,11 @@ def _over(records: Records, word: str, found: Sequence[lengths.AtLength]) -> Pic
             low, high = [value.low for value in values], [value.high for value in values]
             axes.fill_between(at, low, high, color=colour, alpha=0.15, lw=0)
 
-    def faint(axes, arm: Arm) -> None:
+    def curve(arm: Arm) -> tuple[list[int], list[float]]:
         own = points[arm.condition_id]
-        values = [each.accuracy.value for each in own]
-        axes.plot([each.length for each in own], values, color=GREY, lw=0.9, alpha=0.35)
+        return [each.length for each in own], [each.accuracy.value for each in own]
 
-    figure = panels(arms, line, faint, x=word, y="test accuracy")
+    figure = panels(arms, line, curve, x=word, y="test accuracy")
     at = sorted({each.length for each in found})
     for index, axes in enumerate(figure.axes[: len(arms)]):
         shown = found if together else points[arms[index].condition_id]

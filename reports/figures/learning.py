@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from reports import compute
 from reports.figures.markup import Picture, picture
 from reports.figures.panels import (
+    joined,
     log_ticks,
     name_arms,
     named_above,
@@ -20,6 +23,8 @@ from reports.figures.style import GREY, MOST_TOGETHER, new_figure
 from reports.records import Arm, Records
 from reports.table import count_text, plain
 
+MOST_SEEDS = 20  # of an arm, drawn one by one
+MIDDLE = 0.9  # of more seeds, drawn as a band
 Curves = Mapping[str, Sequence[compute.Curve]]  # condition_id -> a curve for each seed
 
 
@@ -50,15 +55,16 @@ def draw(records: Records) -> list[Picture]:
 
 
 def _over_steps(arms: Sequence[Arm], curves: Curves) -> Picture:
-    line, faint = _lines(curves, dict.fromkeys(curves, 1))
-    figure = panels(arms, line, faint, x="training steps", y="validation accuracy")
+    line, mean = _lines(curves, dict.fromkeys(curves, 1))
+    figure = panels(arms, line, mean, x="training steps", y="validation accuracy")
     final = [
         f"{plain(arm.label)} {_mean_curve(curves[arm.condition_id])[1][-1]:.2f}" for arm in arms
     ]
     text = "Validation accuracy over training steps, by arm and seed. Last mean: "
-    caption = (
-        "Thin: every seed. Bold: their mean, in which a run that ended early keeps its last value."
-    )
+    seeds = "Thin: every seed."
+    if max(len(curves[arm.condition_id]) for arm in arms) > MOST_SEEDS:
+        seeds += f" Shaded: the middle {MIDDLE:.0%} of more than {MOST_SEEDS} seeds."
+    caption = f"{seeds} Bold: their mean, in which a run that ended early keeps its last value."
     return picture(figure, "Learning curves", text + "; ".join(final) + ".", caption)
 
 
@@ -91,10 +97,11 @@ def _over_compute(records: Records, arms: Sequence[Arm], curves: Curves) -> list
 
 
 def _in_panels(records: Records, scale: Scale, arms: Sequence[Arm], curves: Curves) -> Picture:
-    line, faint = _lines(curves, scale.a_step)
-    figure = panels(arms, line, faint, x=scale.axis, y="validation accuracy", many_ticks=False)
+    line, mean = _lines(curves, scale.a_step)
+    figure = panels(arms, line, mean, x=scale.axis, y="validation accuracy", many_ticks=False)
     own = [arm for arm in arms if arm.condition_id in scale.a_step]
-    _log_axis(figure.axes[0], scale, own, curves, num_ticks=4)
+    for axes in figure.axes[: len(arms)]:
+        _log_axis(axes, scale, own, curves, num_ticks=4)
     text = f"Validation accuracy over {scale.name}, by arm and seed. {_said(scale, arms)}"
     title = f"Learning curves over {scale.name}"
     return picture(figure, title, text, _caption(records, arms, [scale]))
@@ -117,22 +124,31 @@ def _scales(records: Records, arms: Sequence[Arm]) -> list[Scale]:
 
 
 def _lines(curves: Curves, a_step: Mapping[str, float]) -> tuple[Callable, Callable]:
-    """What draws an arm, and what draws it faintly, over steps times what a step costs."""
+    """What draws an arm, and what gives its mean, over steps times what a step costs."""
+    means = {key: _mean_curve(curves[key]) for key in a_step if curves.get(key)}
 
     def line(axes, arm: Arm, colour: str, marker: str) -> None:
-        for curve in curves[arm.condition_id]:
-            stretched(axes, arm, *zip(*curve, strict=True), color=colour, lw=0.8, alpha=0.5)
-        mean = _mean_curve(curves[arm.condition_id])
-        stretched(axes, arm, *mean, color=colour, lw=2.2)
+        if arm.condition_id not in means:
+            return
+        own, cost = curves[arm.condition_id], a_step[arm.condition_id]
+        if len(own) <= MOST_SEEDS:
+            thin = [
+                tuple(zip(*((step * cost, v) for step, v in curve), strict=True)) for curve in own
+            ]
+            joined(axes, thin, color=colour, lw=0.8, alpha=0.5)
+        else:
+            steps, values = _filled(own)
+            low, high = np.quantile(values, [(1 - MIDDLE) / 2, (1 + MIDDLE) / 2], axis=0)
+            axes.fill_between(steps * cost, low, high, color=colour, alpha=0.2, lw=0)
+        axes.plot(*mean(arm), color=colour, lw=2.2)
 
-    def faint(axes, arm: Arm) -> None:
-        stretched(axes, arm, *_mean_curve(curves[arm.condition_id]), color=GREY, lw=0.9, alpha=0.35)
+    def mean(arm: Arm) -> tuple[Sequence[float], Sequence[float]]:
+        if arm.condition_id not in means:
+            return (), ()
+        steps, values = means[arm.condition_id]
+        return [step * a_step[arm.condition_id] for step in steps], values
 
-    def stretched(axes, arm: Arm, steps, values, **look) -> None:
-        if arm.condition_id in a_step:
-            axes.plot([step * a_step[arm.condition_id] for step in steps], values, **look)
-
-    return line, faint
+    return line, mean
 
 
 def _log_axis(axes, scale: Scale, arms: Sequence[Arm], curves: Curves, *, num_ticks: int) -> None:
@@ -184,11 +200,16 @@ def _mean_curve(curves: Sequence[compute.Curve]) -> tuple[list[int], list[float]
     So a mean does not jump where a run stops: it stopped because it had solved the task, or
     because it diverged, and would not have moved.
     """
-    steps = sorted({step for curve in curves for step, _ in curve})
-    totals = [0.0] * len(steps)
+    steps, values = _filled(curves)
+    return steps.tolist(), values.mean(axis=0).tolist()
+
+
+def _filled(curves: Sequence[compute.Curve]) -> tuple[np.ndarray, np.ndarray]:
+    """All steps, and the value of each seed at each: the last that it had, first its first."""
+    steps = np.unique([step for curve in curves for step, _ in curve])
+    rows = []
     for curve in curves:
-        known, value = dict(curve), curve[0][1]
-        for index, step in enumerate(steps):
-            value = known.get(step, value)
-            totals[index] += value
-    return steps, [total / len(curves) for total in totals]
+        own, values = zip(*curve, strict=True)
+        last = np.searchsorted(own, steps, side="right") - 1
+        rows.append(np.asarray(values)[np.maximum(last, 0)])
+    return steps, np.array(rows)

@@ -9,7 +9,7 @@ import numpy as np
 from reports.aggregates import aggregates, suite
 from reports.figures.markup import Picture, picture
 from reports.figures.panels import panels, unit_axis
-from reports.figures.style import GREY, MOST_ROWS
+from reports.figures.style import MOST_ROWS
 from reports.records import Records
 from reports.statistics import performance_profile
 from reports.table import estimate_text
@@ -36,12 +36,12 @@ def draw(records: Records) -> Picture | None:
     def line(axes, entrant: Entrant, colour: str, marker: str) -> None:
         axes.plot(THRESHOLDS, curves[entrant.label], color=colour, lw=1.8, clip_on=False)
 
-    def faint(axes, entrant: Entrant) -> None:
-        axes.plot(THRESHOLDS, curves[entrant.label], color=GREY, lw=0.9, alpha=0.3)
+    def curve(entrant: Entrant) -> tuple[np.ndarray, np.ndarray]:
+        return THRESHOLDS, curves[entrant.label]
 
     entrants = [Entrant(entrant) for entrant in curves]
     figure = panels(
-        entrants, line, faint, x="test accuracy", y="share of runs above", is_share=False
+        entrants, line, curve, x="test accuracy", y="share of runs above", is_share=False
     )
     for axes in figure.axes[: len(entrants)]:
         unit_axis(axes, many_ticks=False)

@@ -52,15 +52,22 @@ def styled() -> Iterator[None]:
 
 
 def new_figure(
-    width: float, height: float, rows: int = 1, columns: int = 1, *, share_x: bool = True
+    width: float,
+    height: float,
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    share_x: bool = True,
+    share_y: bool = True,
+    layout: str | None = "constrained",
 ):
-    """A figure of this size in inches and its axes, which share y; without pyplot, whose figures
+    """A figure of this size in inches and its axes; without pyplot, whose figures
     are global."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=layout)
     figure.patch.set_visible(False)
-    axes = figure.subplots(rows, columns, sharex=share_x, sharey=True)
+    axes = figure.subplots(rows, columns, sharex=share_x, sharey=share_y)
     for each in [axes] if rows == columns == 1 else axes.flat:
         each.patch.set_visible(False)
     return figure, axes

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from reports.figures.markup import Picture, picture
 from reports.figures.panels import log_ticks, panels, spread
-from reports.figures.style import GREY, INK, MOST_TOGETHER, styled
+from reports.figures.style import INK, MOST_TOGETHER, styled
 from reports.records import Arm, Records
 from reports.table import plain, value_text
 from reports.tuning import Point, is_at_edge, points, tuned_numbers
@@ -53,9 +53,6 @@ def _over(records: Records, key: str, values: Sequence[float], arms: Sequence[Ar
         look = {"marker": marker, "ms": 6, "mec": "none", "transform": _moved(axes, right)}
         axes.plot(*curve(arm), color=colour, lw=1.8, **look)
 
-    def faint(axes, arm: Arm) -> None:
-        axes.plot(*curve(arm), color=GREY, lw=0.9, alpha=0.35)
-
     def curve(arm: Arm) -> tuple[list[float], list[float]]:
         own = {point.value: point.score for point in found[arm.condition_id]}
         scores = [own.get(value, math.nan) for value in values]
@@ -64,11 +61,12 @@ def _over(records: Records, key: str, values: Sequence[float], arms: Sequence[Ar
     name, (score, odd) = NAMES.get(key, plain(key)), SCORES[metric]
     is_share = metric == "accuracy"
     figure = panels(
-        arms, line, faint, x=name, y=f"selection {score}", many_ticks=False, is_share=is_share
+        arms, line, curve, x=name, y=f"selection {score}", many_ticks=False, is_share=is_share
     )
-    _value_axis(figure.axes[0], places, is_log=is_log, most=12 if together else 4)
-    if not is_share:
-        _score_axis(figure.axes[0], [point for own in found.values() for point in own])
+    for axes in figure.axes[: 1 if together else len(arms)]:
+        _value_axis(axes, places, is_log=is_log, most=12 if together else 4)
+        if not is_share:
+            _score_axis(axes, [point for own in found.values() for point in own])
     said = [f"{plain(arm.label)} {_said(found[arm.condition_id], values)}" for arm in arms]
     text = f"{score.capitalize()} on the selection seeds over {name}, by arm. Chosen: "
     others = [NAMES.get(other, plain(other)) for other in _tuned(records) if other != key]

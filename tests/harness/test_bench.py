@@ -1,14 +1,17 @@
 """The benchmarks: what they count and print, not how long anything takes."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
 import tasks
-from harness.bench import Timing, data, interleaved, mixers, runner
+from harness.bench import Timing, data, interleaved, mixers, report, runner
 from harness.bench import orchid as layer
+from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import generator
+from reports import records
 from tests.command import orchid
 
 
@@ -31,6 +34,30 @@ def test_peak_memory_is_what_is_held_at_once():
         return second * 2  # two of them at a time
 
     assert mixers._peak_bytes(step) == pytest.approx(2 * 2**20, rel=1e-3)  # and a scalar or two
+
+
+def test_a_report_against_the_number_of_runs():
+    result = json.loads(orchid("bench", "report", "--runs", "1000", "--json").stdout)
+    (row,) = result["rows"]
+    assert row["runs"] == 1000 and row["ratio"] == 1 and row["page_bytes"] > 1e5
+    assert row["peak_bytes"] > 1e7 and 0 < row["cpu_s"] and row["ms_per_run"] == row["cpu_s"]
+    assert "1,000" in report.render(result)
+
+
+def test_the_ledger_of_the_report_is_whole(tmp_path):
+    found = records.read(report.write_ledger(tmp_path, 1000))
+    assert len(found.runs) == 1000 and len(found.arms) == report.ARMS and found.num_left == 0
+    assert {len(run.measurements) for run in found.runs} == {50}
+    assert len(found.choices) == report.ARMS and len(found.claims) == 3
+
+
+def test_a_command_that_fails_is_told(tmp_path):
+    with pytest.raises(HarnessError, match="there is no ledger here"):
+        report.cost_of(
+            [sys.executable, "-c", report._ORCHID, "report", "--out", str(tmp_path), "x"]
+        )
+    with pytest.raises(HarnessError, match="multiple of 1,000"):
+        report.write_ledger(tmp_path, 1500)
 
 
 def test_mixers_against_length(tmp_path):

@@ -210,7 +210,8 @@ def test_many_arms_have_a_figure_for_flops_and_one_for_seconds(train, maker):
 
 
 def test_curves_are_stretched_by_what_a_step_costs(train, maker):
-    """In one panel the dearer arm is the same drawing, shifted to the right by log(2)."""
+    """In one panel the dearer arm is the same drawing, shifted to the right by log(2), to the
+    hundredths of a point that are written."""
     train("cheap", 1.0)
     train("dear", 2.0)
     (picture,) = _over_compute(maker.done())
@@ -218,9 +219,9 @@ def test_curves_are_stretched_by_what_a_step_costs(train, maker):
     cheap, dear = ([*map(float, re.findall(r"[\d.]+", path))] for path in drawn[:2])
     assert cheap[1::2] == dear[1::2] and len(cheap) == 2 * len(RISE)
     shifts = [b - a for a, b in zip(cheap[::2], dear[::2], strict=True)]
-    assert shifts == pytest.approx([shifts[0]] * 3, abs=1e-3) and shifts[0] > 0
+    assert shifts == pytest.approx([shifts[0]] * 3, abs=0.02) and shifts[0] > 0
     # 400 to 800 steps is a factor of two as well
-    assert shifts[0] == pytest.approx(cheap[2] - cheap[0], abs=1e-3)
+    assert shifts[0] == pytest.approx(cheap[2] - cheap[0], abs=0.02)
 
 
 def test_one_arm_alone_has_curves_over_steps_only(train, maker):
