@@ -51,7 +51,8 @@ def test_the_page_is_whole_at_every_width(chromium, files, which, width, dark):
         "const box = svg.getBoundingClientRect(); "
         "return [box.width, box.height, (svg.getAttribute('aria-label') || '').length]; })"
     )
-    assert len(sizes) == (7 if which == "one" else 21)
+    drawn = files[which].read_text().count("<figure")
+    assert len(sizes) == drawn >= (7 if which == "one" else 21)
     assert all(width > 300 and height > 100 and said > 100 for width, height, said in sizes)
     missing = page.evaluate(
         "[...document.querySelectorAll('a')].map(a => a.getAttribute('href'))"
