@@ -214,7 +214,19 @@ def status(name: str, scale: str, out: Path | None, as_json: bool) -> None:
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="one row an arm")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="[FOLDER/report.html]")
 @click.option("--svg", "svg_file", type=click.Path(path_type=Path), help="the answer's figure")
-def report(name, scale, out, csv_file, html_file, svg_file) -> None:
+@click.option("--md", "md_file", type=click.Path(path_type=Path), help="tables and remarks")
+@click.option(
+    "--latex", type=click.Path(path_type=Path), help="tables: FILE.tex, or a folder with one each"
+)
+@click.option("--figures", type=click.Path(path_type=Path), help="folder for PDF figures")
+@click.option(
+    "--parquet",
+    type=click.Path(path_type=Path),
+    help="FILE.parquet: one row a run; a folder: runs, measurements, slices, lengths, arms, claims",
+)
+def report(
+    name, scale, out, csv_file, html_file, svg_file, md_file, latex, figures, parquet
+) -> None:
     """The answer so far: a table, and report.html."""
     import reports
     from reports import tensorboard
@@ -225,6 +237,14 @@ def report(name, scale, out, csv_file, html_file, svg_file) -> None:
         reports.write_csv(folder, csv_file)
     if svg_file is not None:
         reports.write_svg(folder, svg_file)
+    if md_file is not None:
+        reports.write_markdown(folder, md_file)
+    if latex is not None:
+        reports.write_latex(folder, latex)
+    if parquet is not None:
+        reports.write_parquet(folder, parquet)
+    if figures is not None and not reports.write_figures(folder, figures):
+        click.echo("no figures: no run has finished, so there is nothing to draw", err=True)
     tensorboard.rebuild(folder)
     click.echo(reports.write_html(folder, html_file))
 

@@ -1,0 +1,16 @@
+"""Cells that are numbers, as `reports.table` and the sections write them, taken apart."""
+
+from __future__ import annotations
+
+import re
+
+_VALUE = r"(?:[+-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf)"
+NUMBER = re.compile(
+    rf"(?P<bound>at least |at most )?(?P<sign>[x<>]?)(?P<value>{_VALUE})(?P<unit>[kMGTP]|/\d+| s)?"
+    rf"(?: \[(?P<low>{_VALUE}), (?P<high>{_VALUE})\])?"
+)
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number, with or without interval, bound and unit."""
+    return NUMBER.fullmatch(cell) is not None
