@@ -9,9 +9,9 @@ from typing import Any
 
 from reports import frames, levels
 from reports.records import Records
-from reports.table import Row, Table, steps_text
+from reports.table import Row, Table, plain, steps_text
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and full width
 
 
 def render(records: Records, table: Table) -> str:
@@ -36,13 +36,12 @@ def _steps(row: Row) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    """Rounded numbers; a quote before text that a spreadsheet would take for a formula."""
+    """Rounded numbers; text on one line, a quote before what a spreadsheet would compute."""
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, str) and (
-        value.startswith(_FORMULA) or value.strip().startswith(_FORMULA)
-    ):
-        return "'" + value
+    if isinstance(value, str):
+        value = plain(value)
+        return f"'{value}" if value.startswith(_FORMULA) else value
     return value

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from reports.exports.document import Document
-from reports.exports.numbers import NUMBER
+from reports.exports.numbers import NUMBER, are_right
 from reports.grid import Grid, Section
 from reports.table import NOTHING, plain
 
@@ -68,11 +68,12 @@ def render(document: Document) -> str:
 
 
 def render_each(document: Document) -> Iterator[tuple[str, str]]:
-    """(title, fragment) of every table."""
+    """(title, fragment) of every table; where a section has several, the title says which."""
     for section in document.sections:
         head = "\n".join(_head(document, section))
-        for fragment in _fragments(section):
-            yield section.title, f"{head}\n{fragment}"
+        for grid, fragment in zip(section.grids, _fragments(section), strict=True):
+            which = f", {grid.head[0]}" if len(section.grids) > 1 else ""
+            yield section.title + which, f"{head}\n{fragment}"
 
 
 def escape(text: str) -> str:
@@ -88,7 +89,7 @@ def number(cell: str) -> str:
         return "--" if cell == NOTHING else escape(cell)
     sign = {"": "", "x": r"\times ", "<": "< ", ">": "> "}[found["sign"]]
     unit = found["unit"] or ""
-    unit = unit if unit.startswith("/") else rf"\,\mathrm{{{unit.strip()}}}" if unit else ""
+    unit = {"": "", "/": unit, " ": r"\,\mathrm{s}"}.get(unit[:1], rf"\mathrm{{{unit}}}")
     value = f"{sign}{_value(found['value'])}{unit}"
     if found["low"] is not None:
         value += rf"\ [{_value(found['low'])},\,{_value(found['high'])}]"
@@ -113,8 +114,8 @@ def _fragments(section: Section) -> Iterator[str]:
 
 
 def _tabular(grid: Grid) -> Iterator[str]:
-    num_others = len(grid.head) - grid.num_names
-    yield rf"\begin{{tabular}}{{@{{}}{'l' * grid.num_names}{'r' * num_others}@{{}}}}"
+    sides = "".join("r" if right else "l" for right in are_right(grid))
+    yield rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}"
     yield r"\toprule"
     yield " & ".join(map(escape, grid.head)) + r" \\"
     yield r"\midrule"
