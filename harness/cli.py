@@ -250,6 +250,24 @@ def report(
 
 
 @main.command()
+@click.argument("a")
+@click.argument("b")
+@SCALE
+@JSON
+def diff(a: str, b: str, scale: str, as_json: bool) -> None:
+    """What changed from A to B: settings, fields, versions, results, verdicts. Each is a NAME."""
+    from rich.console import Console
+
+    from reports import diff as differences
+
+    found = differences.compare(_folder(a, scale, None), _folder(b, scale, None))
+    if as_json:
+        click.echo(json.dumps(differences.as_data(found), indent=2))
+    else:
+        differences.show(found, Console())
+
+
+@main.command()
 @click.argument("name")
 @click.argument("threshold", required=False)
 @SCALE
