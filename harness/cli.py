@@ -245,7 +245,7 @@ def report(
         reports.write_parquet(folder, parquet)
     if figures is not None and not reports.write_figures(folder, figures):
         click.echo("no figures: no run has finished, so there is nothing to draw", err=True)
-    tensorboard.rebuild(folder)
+    tensorboard.rebuild(folder, with_figures=True)
     click.echo(reports.write_html(folder, html_file))
 
 
