@@ -244,6 +244,7 @@ def _png(figure: Figure) -> tuple[bytes, int, int]:
     from reports.figures.style import styled
 
     figure.patch.set(visible=True, facecolor="white")
+    figure.set_layout_engine("none")  # it has been laid out for the page
     figure.set_dpi(DPI)
     canvas, out = FigureCanvasAgg(figure), io.BytesIO()
     with styled():

@@ -26,6 +26,7 @@ def _pdf(picture: Picture) -> bytes:
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     out = io.BytesIO()
+    picture.figure.set_layout_engine("none")  # it has been laid out for the page
     metadata = {"Title": picture.title, "CreationDate": None, "Creator": None, "Producer": None}
     # 42: TrueType, whose letters can be selected and searched; journals refuse the default, Type 3
     with styled(), mpl.rc_context({"pdf.fonttype": 42}):
