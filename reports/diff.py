@@ -56,7 +56,8 @@ class Result(NamedTuple):
 
 class ArmDiff(NamedTuple):
     """An arm that both have. fields: what changed in it alone. num_shared: runs of one id;
-    has_same_runs: all are, with equal numbers."""
+    has_same_runs: all are, with equal numbers. is_reversioned: equal fields have another hash, so
+    the version of a component or the default of a field has changed."""
 
     a: str
     b: str
@@ -64,6 +65,7 @@ class ArmDiff(NamedTuple):
     results: list[Result]
     num_shared: int
     has_same_runs: bool
+    is_reversioned: bool
 
 
 class ClaimDiff(NamedTuple):
@@ -134,6 +136,7 @@ def as_data(found: Diff) -> dict[str, Any]:
                 "fields": _pairs_data(arm.fields),
                 "runs_in_both": arm.num_shared,
                 "same_runs": arm.has_same_runs,
+                "reversioned": arm.is_reversioned,
                 "results": {each.metric: _result_data(each) for each in arm.results},
             }
             for arm in found.arms
@@ -227,7 +230,7 @@ def _setting(values: Mapping[str, Any]) -> str:
 
 def _fields(arm: Arm, records: Records) -> dict[str, Any]:
     """Dotted fields of the specification; then what was chosen for the arm, and its seeds."""
-    tuned = {key for setting in records.meta["nuisances"] for key in setting}
+    tuned = _tuned(records)
     spec = _flat({key: value for key, value in arm.spec.items() if key not in _NO_SETTING})
     found = {key: value for key, value in spec if key not in tuned}
     choice = records.choices.get(arm.condition_id)
@@ -237,6 +240,10 @@ def _fields(arm: Arm, records: Records) -> dict[str, Any]:
         found |= records.meta["nuisances"][0]
     found["seeds"] = _ranges(run.seed for run in records.confirmation(arm))
     return found
+
+
+def _tuned(records: Records) -> set[str]:
+    return {key for setting in records.meta["nuisances"] for key in setting}
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -315,7 +322,11 @@ def _arm_diff(a: Arm, b: Arm, fields: Changes, then: Records, now: Records) -> A
     if a.is_real and b.is_real:
         results.append(_loss(loss_name(a), runs_a, runs_b))
     results += [_solve_rate(runs_a, runs_b), _steps(runs_a, runs_b)]
-    return ArmDiff(plain(a.label), plain(b.label), fields, results, num_shared, is_same)
+    is_equal = (a.spec, _tuned(then)) == (b.spec, _tuned(now))
+    is_reversioned = is_equal and a.condition_id != b.condition_id
+    return ArmDiff(
+        plain(a.label), plain(b.label), fields, results, num_shared, is_same, is_reversioned
+    )
 
 
 def _numbers(run: Run) -> tuple:
@@ -390,6 +401,10 @@ def _blocks(found: Diff) -> Iterator[tuple[str, list[str]]]:
         ("Settings", _lines(found.settings)),
         ("In all arms" if len(found.arms) > 1 else "In the arm of both", _lines(found.base)),
         *((_title(arm), _lines(arm.fields)) for arm in found.arms if arm.fields or arm.a != arm.b),
+        (
+            "Equal fields, another hash: the version of a component or a default changed",
+            [arm.a for arm in found.arms if arm.is_reversioned],
+        ),
         ("Arms in A alone", found.only_a),
         ("Arms in B alone", found.only_b),
         ("Circumstances", _lines(found.provenance)),

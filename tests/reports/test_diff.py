@@ -81,6 +81,15 @@ def test_arms_are_matched_by_levels_then_labels(tmp_path):
     assert "arm 'x', in B 'new'" in text and "Arms in A alone\n  z" in text
 
 
+def test_equal_fields_under_another_hash_are_another_version(tmp_path):
+    a, b = Maker(tmp_path / "a"), Maker(tmp_path / "b")
+    a.run(a.arm("x", _spec(), levels={"f": "x"}), 0)
+    b.run(b.arm("x, version 2", _spec(), levels={"f": "x"}), 0)  # its id is made of its label
+    found = diff.compare(a.done(), b.done())
+    assert found.arms[0].is_reversioned and "a default changed\n  x" in _text(found)
+    assert not diff.compare(tmp_path / "a", tmp_path / "a").arms[0].is_reversioned
+
+
 def test_settings_seeds_nuisances_and_versions(tmp_path):
     a = _ledger(tmp_path / "a", {"own": _spec()})
     b = _ledger(

@@ -7,9 +7,12 @@ import io
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 
 import reports
 from harness.foundation.errors import HarnessError
@@ -128,6 +131,20 @@ def test_markdown_keeps_names_as_text(name):
     assert re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", lines[0]) == f"# {name}"
 
 
+@pytest.mark.parametrize("name", NASTY)
+def test_a_parser_of_markdown_reads_names_back(name):
+    grid = Grid(("arm", name), [(name, "0.5 [0.4, 0.6]"), (name, name)])
+    found = document.Document(name, name, [name], [Section(name, name, [grid])])
+    tokens = (
+        MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown.render(found))
+    )
+    inline = [token for token in tokens if token.type == "inline"]
+    assert {child.type for token in inline for child in token.children} <= {"text", "text_special"}
+    read = ["".join(child.content for child in token.children) for token in inline]
+    table = ["arm", name, name, "0.5 [0.4, 0.6]", name, name]
+    assert read == [name, name, name, *table, name, name]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -184,7 +201,7 @@ def test_latex_numbers_are_mathematics(cell, expected):
 
 @pytest.mark.skipif(ENGINE is None, reason="no pdflatex and no tectonic here")
 def test_latex_compiles(maker, tmp_path):
-    for label in NASTY:
+    for label in (*NASTY, *_signs()):
         maker.run(maker.arm(label, levels={"a_b": label, "c^d": "~"}), 0)
     folder = maker.done()
     files = reports.write_latex(folder, tmp_path / "tables")
@@ -288,6 +305,22 @@ def test_the_verb_writes_every_form(maker, tmp_path):
     assert (folder / "report.html").is_file()
 
 
+def test_exports_and_diff_import_neither_torch_nor_ray(folder, tmp_path):
+    program = """
+import sys, reports, reports.diff
+folder, out = sys.argv[1:]
+for form in ("markdown", "latex", "parquet", "figures"):
+    getattr(reports, f"write_{form}")(folder, f"{out}/{form}")
+reports.diff.as_data(reports.diff.compare(folder, folder))
+print([name for name in ("torch", "ray", "tensorflow") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder), str(tmp_path)],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize("form", ["markdown", "latex", "parquet", "figures"])
 def test_a_path_in_the_way_is_told(maker, tmp_path, form):
     maker.run(maker.arm("a"), 0)
@@ -298,6 +331,14 @@ def test_a_path_in_the_way_is_told(maker, tmp_path, form):
 
 
 # -- helpers ------------------------------------------------------------------------------------
+
+
+def _signs() -> list[str]:
+    """Every printable sign of the blocks that names of parameters use, forty a label."""
+    blocks = [(0x21, 0x17F), (0x391, 0x3D6), (0x2010, 0x2044), (0x2070, 0x2090), (0x2190, 0x22FF)]
+    signs = [chr(code) for low, high in blocks for code in range(low, high + 1)]
+    signs = [sign for sign in signs if sign.isprintable()]
+    return ["".join(signs[start : start + 40]) for start in range(0, len(signs), 40)]
 
 
 def _answer(folder) -> tuple[Grid, str]:
