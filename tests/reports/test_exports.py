@@ -274,6 +274,16 @@ def test_figures_are_pdf_with_their_text_as_text(folder, tmp_path):
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in paths]
 
 
+def test_figures_take_any_name(maker):
+    for label in ("\u4e2d\u6587 \U0001f600", "$x$ <b> \\alpha", "a" * 300):
+        facts = [("../a/b", 1, 0.5, 9, 0.1), ("../a/b", 2, 0.7, 9, 0.1)]
+        maker.run(maker.arm(label), 0, curve=[(100, 0.5), (200, 0.6)], slices=facts)
+    folder = maker.done()
+    paths = reports.write_figures(folder, folder / "figures")
+    assert {path.parent for path in paths} == {folder / "figures"}
+    assert "accuracy-by-a-b.pdf" in {path.name for path in paths}
+
+
 @pytest.mark.parametrize("status", ["diverged", "failed", None])
 def test_figures_without_a_finished_run_are_none(maker, status):
     maker.run(maker.arm("own"), 0, status=status)

@@ -15,6 +15,7 @@ FILE = ROOT / "docs" / "analysis.ipynb"
 @pytest.mark.slow
 def test_every_cell_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel draws into the notebook
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     from nbclient import NotebookClient
 
