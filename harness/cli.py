@@ -217,28 +217,71 @@ def status(name: str, scale: str, out: Path | None, as_json: bool) -> None:
     help="[FOLDER/report.html, of several runs/report.html]",
 )  # fmt: skip
 @click.option("--svg", "svg_file", type=click.Path(path_type=Path), help="the answer's figure")
+@click.option("--md", "md_file", type=click.Path(path_type=Path), help="tables and remarks")
+@click.option(
+    "--latex", type=click.Path(path_type=Path), help="tables: FILE.tex, or a folder with one each"
+)
+@click.option("--figures", type=click.Path(path_type=Path), help="folder for PDF figures")
+@click.option(
+    "--parquet",
+    type=click.Path(path_type=Path),
+    help="FILE.parquet: one row a run; a folder: runs, measurements, slices, lengths, arms, claims",
+)
 @click.option("--watch", is_flag=True, help="redraw the page until every run has ended")
-def report(names, scale, out, csv_file, html_file, svg_file, watch) -> None:
+def report(
+    names, scale, out, csv_file, html_file, svg_file, md_file, latex, figures, parquet, watch
+) -> None:
     """The answer so far: a table, and report.html; of several ablations one page."""
     import reports
     from reports import records, tensorboard
     from reports.watch import watch as follow
 
-    if len(names) > 1 and (out or csv_file or svg_file):
-        raise HarnessError("--out, --csv and --svg are of one ablation", fix="name one of them")
+    of_one = {
+        "--out": out, "--csv": csv_file, "--svg": svg_file, "--md": md_file, "--latex": latex,
+        "--figures": figures, "--parquet": parquet,
+    }  # fmt: skip
+    given = [option for option, value in of_one.items() if value is not None]
+    if len(names) > 1 and given:
+        raise HarnessError(f"{given[0]} is of one ablation", fix="name one of them")
     folders = [_folder(name, scale, out) for name in names]
     if watch:
         follow(folders, html_file, lambda path: click.echo(f"watching, {path}", err=True))
     found = list(map(records.read, folders))
     for each in found:
         reports.show(each)
-        tensorboard.rebuild(each)
+        tensorboard.rebuild(each, with_figures=True)
     if csv_file is not None:
         reports.write_csv(found[0], csv_file)
     if svg_file is not None:
         reports.write_svg(found[0], svg_file)
+    if md_file is not None:
+        reports.write_markdown(found[0], md_file)
+    if latex is not None:
+        reports.write_latex(found[0], latex)
+    if parquet is not None:
+        reports.write_parquet(found[0], parquet)
+    if figures is not None and not reports.write_figures(found[0], figures):
+        click.echo("no figures: no run has finished, so there is nothing to draw", err=True)
     write = reports.write_html if len(found) == 1 else reports.write_overview
     click.echo(write(found[0] if len(found) == 1 else found, html_file))
+
+
+@main.command()
+@click.argument("a")
+@click.argument("b")
+@SCALE
+@JSON
+def diff(a: str, b: str, scale: str, as_json: bool) -> None:
+    """What changed from A to B: settings, fields, versions, results, verdicts. Each is a NAME."""
+    from rich.console import Console
+
+    from reports import diff as differences
+
+    found = differences.compare(_folder(a, scale, None), _folder(b, scale, None))
+    if as_json:
+        click.echo(json.dumps(differences.as_data(found), indent=2))
+    else:
+        differences.show(found, Console())
 
 
 @main.command()

@@ -7,8 +7,6 @@ neither and is counted in its own column.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections import Counter
@@ -28,7 +26,7 @@ NOTHING = "-"
 
 
 class Row(NamedTuple):
-    """One arm; None is what cannot be said. The fields are the columns of the CSV file.
+    """One arm; None is what cannot be said. The fields are columns of the CSV file.
 
     accuracy: of real targets, the share within the task's tolerance. squared_error: their mean
     squared error; it is their loss. best_shortcut_error: the least of a shortcut.
@@ -133,17 +131,6 @@ def build(records: Records) -> Table:
     ]
     rows = [_row(arm, records, reference) for arm in records.arms]
     return Table(rows, records.meta["baseline"], _columns(rows, records.meta["baseline"]))
-
-
-def to_csv(table: Table) -> str:
-    """One header, one line an arm; empty where nothing is known, `>N` for beyond N steps."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(Row._fields)
-    for row in table.rows:
-        cells = row._replace(steps_to_solve=_steps_csv(row))
-        writer.writerow([_csv_cell(value) for value in cells])
-    return out.getvalue()
 
 
 def plain(text: object) -> str:
@@ -371,23 +358,3 @@ def _figures(value: float | None) -> float | None:
 def _rounded(value: float | None) -> float | None:
     """To three decimals, or two figures where those are all 0."""
     return None if value is None else round(value, 3) or float(f"{value:.2g}")
-
-
-# -- CSV ------------------------------------------------------------------------------------------
-
-
-def _steps_csv(row: Row) -> Any:
-    if row.steps_to_solve is None:
-        return None
-    return steps_text(row) if math.isinf(row.steps_to_solve) else row.steps_to_solve
-
-
-def _csv_cell(value: Any) -> Any:
-    """Rounded numbers; a quote before text that a spreadsheet would take for a formula."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, str) and value.lstrip()[:1] in tuple("=+-@"):
-        return "'" + value
-    return value

@@ -64,6 +64,7 @@ def test_nothing_imports_upwards(name, path):
         ["status", "nothing"],
         ["report", "nothing"],
         ["claims", "nothing"],
+        ["diff", "nothing", "else"],
     ],
 )
 def test_light_verbs_import_neither_torch_nor_ray(verb, tmp_path):

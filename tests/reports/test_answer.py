@@ -174,7 +174,7 @@ def test_control_characters_do_not_reach_the_terminal(maker):
 
 
 def test_frames_are_tidy(folder):
-    runs, measurements, slices, lengths = reports.load(folder)
+    runs, measurements, slices, lengths, *_ = reports.load(folder)
     assert runs.run_id.is_unique and len(runs) == 7 * (6 + 3)
     assert set(runs["train.lr"]) == {1e-3, 3e-3, 1e-2}
     assert runs["model.mixer"].tolist() == runs.arm.tolist()
