@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -181,6 +181,11 @@ class Records:
     claims: list[Stated]
     looks: dict[str, set[int]]
 
+    @cached_property
+    def known(self) -> dict[Callable, Any]:
+        """What `once` keeps; a changed copy of the records begins without."""
+        return {}
+
     @property
     def num_left(self) -> int:
         """Runs of the plan that have not ended, those included that cannot be named yet."""
@@ -214,6 +219,19 @@ class Records:
             for key in (None, run.arm.condition_id):
                 out.setdefault((run.purpose, key), []).append(run)
         return out
+
+
+def once(function: Callable[[Records], Any]) -> Callable[[Records], Any]:
+    """For what several parts of a report ask of the same records, which never change: computed
+    once, and kept as long as they are."""
+
+    @wraps(function)
+    def kept(records: Records) -> Any:
+        if function not in records.known:
+            records.known[function] = function(records)
+        return records.known[function]
+
+    return kept
 
 
 def read(folder: str | Path | Records) -> Records:

@@ -226,10 +226,10 @@ def _figure_events(records: Records, ended: float) -> Iterator[event_pb2.Event]:
     from tensorboard.compat.proto.event_pb2 import Event as Record
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    from reports import figures, table
+    from reports import figures
 
     yield Record(wall_time=ended, file_version="brain.Event:2")
-    for picture in figures.draw(records, table.build(records)) + figures.draw_tuning(records):
+    for picture in figures.draw(records) + figures.draw_tuning(records):
         content, width, height = _png(picture.figure)
         image = Summary.Image(
             encoded_image_string=content, width=width, height=height, colorspace=4
@@ -250,6 +250,7 @@ def _png(figure: Figure) -> tuple[bytes, int, int]:
     canvas, out = FigureCanvasAgg(figure), io.BytesIO()
     with styled():
         canvas.print_png(out, metadata={"Software": None})
+    figure.patch.set_visible(False)
     return out.getvalue(), *canvas.get_width_height()
 
 

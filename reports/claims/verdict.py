@@ -19,7 +19,7 @@ from reports.claims.comparison import Comparison, compare, smallest_p
 from reports.claims.conditions import Conditions, conditions_of
 from reports.claims.evidence import Compared, gather
 from reports.claims.obstacles import Obstacle, is_censored, obstacle
-from reports.records import Records, Stated
+from reports.records import Records, Stated, once
 from reports.statistics import Estimate
 
 Word = Literal["supported", "refuted", "inconclusive", "untestable"]
@@ -84,6 +84,7 @@ class _Tested(NamedTuple):
     family: int
 
 
+@once
 def judge(records: Records) -> list[Verdict]:
     """The verdicts on the ablation's claims, in their order.
 

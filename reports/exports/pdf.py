@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 
 from reports import figures
-from reports import table as answer_table
 from reports.exports.paths import names
 from reports.figures import Picture
 from reports.figures.style import styled
@@ -15,7 +14,7 @@ from reports.records import Records
 def render(records: Records) -> dict[str, bytes]:
     """File name -> content of every figure; empty where no run has anything to draw. Equal records
     give equal bytes."""
-    pictures = figures.draw(records, answer_table.build(records)) + figures.draw_tuning(records)
+    pictures = figures.draw(records) + figures.draw_tuning(records)
     titles = [picture.title for picture in pictures]
     files = [f"{name}.pdf" for name in names(titles, "figure")]
     return dict(zip(files, map(_pdf, pictures), strict=True))

@@ -7,6 +7,7 @@ bytes.
 
 from __future__ import annotations
 
+from reports import table as answer_table
 from reports.figures import (
     answer,
     by_fact,
@@ -24,14 +25,16 @@ from reports.figures.markup import Picture, on_white
 from reports.figures.named_curves import curves_on_white
 from reports.figures.style import styled
 from reports.figures.tuning import draw_tuning
-from reports.records import Records
+from reports.records import Records, once
 from reports.table import Table
 
 __all__ = ["Picture", "answer_on_white", "curves_on_white", "draw", "draw_tuning"]
 
 
-def draw(records: Records, table: Table) -> list[Picture]:
+@once
+def draw(records: Records) -> list[Picture]:
     """Every figure that has something to show."""
+    table = answer_table.build(records)
     with styled():
         drawn = [answer.draw(records, table), *claims.draw(records)]
         drawn += [effects.draw(records, table), *heatmap.draw(records, table)]

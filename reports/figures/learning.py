@@ -10,6 +10,7 @@ import numpy as np
 from reports import compute
 from reports.figures.markup import Picture, picture
 from reports.figures.panels import (
+    MOST_BEHIND,
     joined,
     log_ticks,
     name_arms,
@@ -69,9 +70,10 @@ def _over_steps(arms: Sequence[Arm], curves: Curves) -> Picture:
 
 
 def _over_compute(records: Records, arms: Sequence[Arm], curves: Curves) -> list[Picture]:
-    """The same over FLOPs, where steps differ in them, and over seconds, where they compare."""
+    """The same over FLOPs, where steps differ in them, and over seconds, where they compare; not
+    of so many arms that none stands beside another, where an axis alone would be another."""
     scales = _scales(records, arms)
-    if len(arms) < 2 or not scales:
+    if not 2 <= len(arms) <= MOST_BEHIND or not scales:
         return []
     if len(arms) > MOST_TOGETHER:
         return [_in_panels(records, scale, arms, curves) for scale in scales]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from reports.figures.markup import Picture, picture
 from reports.figures.panels import log_ticks, panels, spread
 from reports.figures.style import INK, MOST_TOGETHER, styled
-from reports.records import Arm, Records
+from reports.records import Arm, Records, once
 from reports.table import plain, value_text
 from reports.tuning import Point, is_at_edge, points, tuned_numbers
 
@@ -28,6 +28,7 @@ APART = 7  # points from one arm to the next at the same value
 BEYOND = 0.18  # of the axis at either end, for marks beside the first and last value
 
 
+@once
 def draw_tuning(records: Records) -> list[Picture]:
     """A figure for each tuned number, of the arms whose setting is chosen."""
     arms = [arm for arm in records.arms if arm.condition_id in records.choices]

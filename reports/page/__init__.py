@@ -94,7 +94,7 @@ def _ablation(records: Records, prefix: str) -> dict[str, Any]:
         "baseline": table.baseline and plain(table.baseline),
         "remarks": remarks(records, table),
         "method": METHOD,
-        "figures": grouped(figures.draw(records, table), prefix),
+        "figures": grouped(figures.draw(records), prefix),
         "sections": sections.beside(records),
         "tuning": tuning(records),
         "tuning_figures": [marked(each, prefix) for each in figures.draw_tuning(records)],

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import reports
-from reports import compute, figures, records, sections, table
+from reports import compute, figures, records, sections
 from reports.figures.panels import log_ticks, spread
 from reports.statistics import mean_interval
 from reports.table import estimate_text
@@ -38,7 +38,7 @@ def _compared(folder):
 
 def _titles(folder) -> list[str]:
     found = records.read(folder)
-    return [picture.title for picture in figures.draw(found, table.build(found))]
+    return [picture.title for picture in figures.draw(found)]
 
 
 # -- what is spent --------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_cohorts_of_several_sizes_are_told(train, maker):
 
 def _over_compute(folder):
     found = records.read(folder)
-    drawn = figures.draw(found, table.build(found))
+    drawn = figures.draw(found)
     return [picture for picture in drawn if picture.title.startswith("Learning curves over")]
 
 

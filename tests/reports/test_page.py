@@ -15,7 +15,7 @@ import pytest
 
 import reports
 from harness.foundation.errors import HarnessError
-from reports import figures, records, table
+from reports import figures, records
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 NASTY = ["<script>alert(1)</script>", "a & b", '"><img src=x>', "$x_1$ 100%", "=cmd()", "{{ 1 }}"]
@@ -179,7 +179,7 @@ print("loaded", light, [m for m in ("torch", "ray", "tensorflow") if m in sys.mo
 
 def _figures(folder):
     found = records.read(folder)
-    return figures.draw(found, table.build(found))
+    return figures.draw(found)
 
 
 class _Balance(HTMLParser):

@@ -497,4 +497,4 @@ def _terminal(folder, width: int) -> str:
 
 def _figures(folder):
     found = records.read(folder)
-    return figures.draw(found, table.build(found))
+    return figures.draw(found)

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 from harness.training.events import Diverged
-from reports import figures, records, table, tensorboard
+from reports import figures, records, tensorboard
 
 
 def test_one_directory_a_run_that_ended(maker):
@@ -144,7 +144,7 @@ def test_the_report_adds_its_figures_as_images(folder, tmp_path):
     assert tensorboard.rebuild(copy, with_figures=True) == 0
     read = _accumulated(copy / "tensorboard/figures")
     found = records.read(copy)
-    drawn = figures.draw(found, table.build(found)) + figures.draw_tuning(found)
+    drawn = figures.draw(found) + figures.draw_tuning(found)
     assert set(read.Tags()["images"]) == {f"report/{picture.title}" for picture in drawn}
     (image,) = read.Images("report/Accuracy")
     shown = Image.open(io.BytesIO(image.encoded_image_string))
