@@ -111,8 +111,8 @@ DRIVER = (
 
 # Twelve cohorts of one run each, so that a kill falls between runs.
 LONG = changed(
-    ("steps: 4", "steps: 60"),
-    ("eval_every: 2", "eval_every: 10"),
+    ("steps: 4", "steps: 240"),
+    ("eval_every: 2", "eval_every: 40"),
     (
         "  model.mixer: {attention: attention, long_conv: {name: long_conv}}\n",
         "  model.width: [4, 8, 12, 16, 20, 24]\n  model.short_conv: [0, 3]\n",
