@@ -441,14 +441,18 @@ def bench() -> None:
 
 
 @bench.command(name="cohort")
-@click.option("--members", type=click.IntRange(min=2), default=8, show_default=True)
+@click.option("--members", type=click.IntRange(min=2), default=16, show_default=True)
 @JSON
 def bench_cohort(members: int, as_json: bool) -> None:
-    """One training step of many runs: one at a time, stacked, and by vmap."""
-    from harness.bench import cohort
+    """Many runs: one at a time, stacked, by vmap; then whole trainings in two workers."""
+    from harness.bench import cohort, throughput
 
-    result = cohort.measure(members)
-    click.echo(json.dumps(result, indent=2) if as_json else cohort.render(result))
+    parts = {"step": cohort.measure(members), "trainings": throughput.measure(members)}
+    if as_json:
+        click.echo(json.dumps(parts, indent=2))
+    else:
+        click.echo(cohort.render(parts["step"]) + "\n")
+        click.echo(throughput.render(parts["trainings"]))
 
 
 @bench.command(name="orchid")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tasks
-from harness.bench import Timing, data, interleaved, mixers, report, runner
+from harness.bench import Timing, data, interleaved, mixers, report, runner, throughput
 from harness.bench import orchid as layer
 from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import generator
@@ -165,3 +165,17 @@ def test_a_run_that_is_replayed_is_recorded_whole(tmp_path):
     assert found == {
         "a": {"status": "finished", "steps": runner.NUM_EVALUATIONS, "steps_to_solve": None}
     }
+
+
+@pytest.mark.slow
+def test_trainings_in_cohorts_and_alone(monkeypatch):
+    monkeypatch.setattr(throughput, "SHAPES", ((8, 8, 4),))
+    monkeypatch.setattr(throughput, "MIXERS", ("attention",))
+    monkeypatch.setattr(throughput, "REPETITIONS", 2)
+    monkeypatch.setattr(throughput, "PER_RUN", 1)
+    result = throughput.measure(2)
+    (row,) = result["rows"]
+    assert (row["cohort_size"], row["steps"]) == (2, throughput.LEAST_STEPS)
+    assert row["low"] <= row["ratio"] <= row["high"]
+    assert row["alone_per_s"] > 0 and row["cohorts_per_s"] > 0
+    assert "attention, 8, 8, 4" in throughput.render(result)
