@@ -576,6 +576,10 @@ def _folder(name: str, scale: str, out: Path | None, *, multiverse: bool = False
         name = data.get("name", path.stem) if isinstance(data, dict) else path.stem
     folder = Path("runs") / f"{name}{'-multiverse' * multiverse}-{scale}"
     if not folder.is_dir():
+        if path.is_dir():
+            raise HarnessError(
+                "there is no ledger here", where=str(path), fix=f"orchid run NAME --out {path}"
+            )
         raise HarnessError(
             f"nothing has been run at {folder}",
             fix=f"orchid run {name} --scale {scale}, or give the output folder",

@@ -70,7 +70,7 @@ def write_latex(folder: str | Path | Records, path: str | Path) -> list[Path]:
     from reports.exports.paths import names
 
     document, path = _document(folder), Path(path)
-    if path.suffix == ".tex":
+    if _is_file(path, ".tex"):
         return [write_text(path, latex.render(document))]
     titles, fragments = zip(*latex.render_each(document), strict=True)
     files = [path / f"{name}.tex" for name in names(titles, "table")]
@@ -81,7 +81,7 @@ def write_parquet(folder: str | Path | Records, path: str | Path) -> list[Path]:
     """Writes the frames of `load`: to a file that ends in .parquet the runs, to a folder a file for
     each frame. pandas.read_parquet gives them back with names and types."""
     path, frames = Path(path), load(folder)
-    if path.suffix == ".parquet":
+    if _is_file(path, ".parquet"):
         chosen = {path: frames.runs}
     else:
         chosen = {path / f"{name}.parquet": frame for name, frame in frames._asdict().items()}
@@ -138,6 +138,20 @@ def _write(path: Path, content: bytes) -> Path:
     except OSError as error:
         raise HarnessError(f"cannot be written: {error}", where=str(path)) from None
     return path
+
+
+def _is_file(path: Path, ending: str) -> bool:
+    """Whether a file is meant, by its ending, rather than a folder. Raises HarnessError for the
+    name of another kind of file, which would become a folder."""
+    from harness.foundation.errors import HarnessError
+
+    if path.suffix[1:].isalpha() and path.suffix != ending and not path.is_dir():
+        raise HarnessError(
+            f"a file that is written here ends in {ending}, a folder in nothing",
+            where=str(path),
+            fix=f"{path.with_suffix(ending)}, or {path.with_suffix('')}/",
+        )
+    return path.suffix == ending
 
 
 def _document(folder: str | Path) -> Document:

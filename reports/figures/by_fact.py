@@ -68,7 +68,7 @@ def _over(records: Records, fact: str, *, is_error: bool) -> Picture:
         style = {"marker": marker if together else "o", "ms": 4.5, "mec": "none"}
         axes.plot(*points[arm.condition_id], color=colour, lw=1.8, clip_on=False, **style)
 
-    name, what = plain(fact), "squared error" if is_error else "accuracy"
+    name, what = plain(fact).replace("_", " "), "squared error" if is_error else "accuracy"
     figure = panels(
         arms, line, lambda arm: points[arm.condition_id], x=name, y=f"test {what}",
         is_share=not is_error,

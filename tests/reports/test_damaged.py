@@ -73,3 +73,11 @@ def test_what_is_of_one_ablation_is_refused_for_several(folder, tmp_path):
     for option in ("--csv", "--svg", "--out"):
         said = orchid("report", str(folder), str(folder), option, str(tmp_path / "x"), code=2)
         assert "of one ablation" in said.stderr
+
+
+@pytest.mark.parametrize("verb", ["report", "status", "claims"])
+def test_a_folder_without_a_ledger_is_named(tmp_path, monkeypatch, verb):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    said = orchid(verb, "mine", code=2).stderr
+    assert "mine: there is no ledger here" in said and "orchid run NAME --out mine" in said

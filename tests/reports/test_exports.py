@@ -389,3 +389,11 @@ def _numbers(cell: str) -> list[float]:
     cell = re.sub(r" \\times 10\^\{(-?\d+)\}", r"e\1", cell).replace("{,}", "").replace(r"\,", " ")
     found = re.findall(r"[+-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?", cell)
     return [float(each.rstrip(",").replace(",", "")) for each in found]
+
+
+@pytest.mark.parametrize("write", [reports.write_latex, reports.write_parquet])
+def test_a_file_of_another_kind_is_refused(folder, tmp_path, write):
+    with pytest.raises(HarnessError, match=r"a\.csv: a file that is written here ends in"):
+        write(folder, tmp_path / "a.csv")
+    assert list(tmp_path.iterdir()) == []
+    assert len(write(folder, tmp_path / "v1.2")) > 1  # a folder
