@@ -312,7 +312,7 @@ def test_else_distances_have_a_figure_each(maker, regime, num_arms):
         maker.run(maker.arm(f"arm {index}", regime=regime), 0, slices=distances())
     with styled():
         titles = [picture.title for picture in by_fact.draw(read(maker.done()))]
-    assert titles == ["Accuracy by distance", "Accuracy by circular_distance"]
+    assert titles == ["Accuracy by distance", "Accuracy by circular distance"]
     assert by_distance.CIRCULAR == "circular_distance"
 
 
