@@ -269,6 +269,8 @@ def test_ctrl_c_keeps_what_is_recorded_and_says_how_to_go_on(tmp_path):
     driver = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        # Where the tests themselves run in the background, Ctrl-C is ignored, and inherited so.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not ended_runs(tmp_path / "out"):
