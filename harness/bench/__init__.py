@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +20,35 @@ class Timing(NamedTuple):
     median_ms: float
     low_ms: float
     high_ms: float
+
+
+class Ratio(NamedTuple):
+    """A line of a section's table and figure: `what` is `ratio` times as good as `than`.
+
+    ratio: median over repetitions, each against its neighbour in time; low, high: the middle half
+    of them, or their range where there are few. wanted: what it is held against, if anything.
+    """
+
+    what: str
+    than: str
+    ratio: float
+    low: float
+    high: float
+    wanted: float | None = None
+
+
+def ratio_of(
+    what: str,
+    than: str,
+    values: Sequence[float],
+    yardstick: Sequence[float],
+    wanted: float | None = None,
+) -> Ratio:
+    """Of paired repetitions, larger values being better; times go in the other way round."""
+    found = [ours / theirs for ours, theirs in zip(values, yardstick, strict=True)]
+    few = len(found) < 4
+    low, high = (min(found), max(found)) if few else statistics.quantiles(found, n=4)[::2]
+    return Ratio(what, than, statistics.median(found), low, high, wanted)
 
 
 def interleaved(
