@@ -222,10 +222,14 @@ class BatchNorm(nn.Module):
             self.running_var = self.running_var[rows]
 
     def _follow(self, mean: Tensor, var: Tensor, count: int) -> None:
-        """Running statistics (D) become (S, D) with the first stacked batch."""
+        """Running statistics (D) become (S, D) with the first stacked batch, and are then changed
+        in place, so that a recorded step goes on from where the last one left them."""
         unbiased = var * (count / max(1, count - 1))
-        self.running_mean = torch.lerp(self.running_mean.expand_as(mean), mean, self.momentum)
-        self.running_var = torch.lerp(self.running_var.expand_as(var), unbiased, self.momentum)
+        if self.running_mean.shape != mean.shape:
+            self.running_mean = self.running_mean.expand_as(mean).clone()
+            self.running_var = self.running_var.expand_as(var).clone()
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(unbiased, self.momentum)
 
 
 class Embedding(nn.Module):
