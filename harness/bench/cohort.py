@@ -83,11 +83,12 @@ def _compare(spec: RunSpec, members: int) -> list[dict[str, Any]]:
         "stacked": _stacked(spec, keys, batch),
     }
     vmapped = _vmapped(spec, keys, batch)
-    with contextlib.suppress(RuntimeError), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a kernel without a rule is looped over: slow, not wrong
-        vmapped()  # raises where an own backward has no rule at all
-        candidates["vmap"] = vmapped
-    timings = interleaved(candidates, repetitions=REPETITIONS)
+        with contextlib.suppress(RuntimeError):
+            vmapped()  # raises where an own backward has no rule at all
+            candidates["vmap"] = vmapped
+        timings = interleaved(candidates, repetitions=REPETITIONS)
     return [
         {
             "name": name,

@@ -22,12 +22,18 @@ class Cost(NamedTuple):
     peak_bytes: int
 
 
-def cost_of(command: Sequence[str]) -> Cost:
-    """Runs a command that must succeed. Raises HarnessError with its last words if it does not."""
+def cost_of(command: str | Sequence[str]) -> Cost:
+    """Runs a command that must succeed; a string is one of the shell. Raises HarnessError with its
+    last words if it does not."""
+    is_shell = isinstance(command, str)
     with tempfile.TemporaryFile() as said:
         start = time.perf_counter()
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
+            command,
+            shell=is_shell,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
         )
         try:
             _, status, used = os.wait4(child.pid, 0)
@@ -41,7 +47,7 @@ def cost_of(command: Sequence[str]) -> Cost:
             last = said.read().decode(errors="replace").strip().splitlines()[-3:]
             raise HarnessError(
                 f"the command ended with exit code {child.returncode}: {' '.join(last)}",
-                where=" ".join(command),
+                where=command if is_shell else " ".join(command),
             )
     unit = 1 if sys.platform == "darwin" else 1024
     return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)

@@ -32,7 +32,7 @@ TARGETS = {"replay": 10.0, "local": 10.0, "ray": 60.0}  # ms of driver time a ru
 TARGET_MEASUREMENTS, TARGET_START_S = 5_000, 5.0
 TINY_RUN = "orchid run, one tiny run and its report"
 
-_TINY = """
+TINY = """
 name: tiny
 question: What does the runner add?
 base:
@@ -147,7 +147,7 @@ def _drive(engine: str, runs: int) -> dict[str, float]:
     from ablations.reading import from_document
     from harness.foundation import yaml
 
-    text = _TINY.format(num=runs)
+    text = TINY.format(num=runs)
     ablation = from_document(yaml.load(text, "tiny.yaml"), text, "smoke", ())
     chosen = Replay() if engine == "replay" else executors.make(engine)
     with tempfile.TemporaryDirectory() as folder:
@@ -248,7 +248,7 @@ def _start() -> dict[str, dict[str, float]]:
     """Seconds from nothing to the end of a process, interleaved."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tiny.yaml"
-        path.write_text(_TINY.format(num=1))
+        path.write_text(TINY.format(num=1))
         orchid = [sys.executable, "-c", "from harness.cli import main; main()"]
         times: dict[str, list[float]] = {}
         for repetition in range(REPETITIONS):
