@@ -84,7 +84,7 @@ def render(result: dict[str, Any]) -> str:
         describe(result),
         f"forward and backward of one layer, width {result['width']}, {result['tokens']} tokens a "
         "batch",
-        "microseconds a token (ratio to attention), peak KiB a token (ratio)",
+        "microseconds a token, peak KiB a token; in brackets, over those of attention",
         "",
         f"{'mixer':<24}" + "".join(f"{f'L = {length}':>30}" for length in lengths),
     ]
