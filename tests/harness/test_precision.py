@@ -1,4 +1,4 @@
-"""bfloat16 near float32 wherever a run may go, bit for bit in any company; TF32 where there is any."""
+"""bfloat16 is near float32 whatever a run is, and its bits need no company; TF32 where asked."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from harness.layers import Linear, full_precision, gelu, sigmoid, silu
 from harness.mixers.orchid import CONDITIONING
 from harness.model import Model
 from harness.training import precision
+from harness.training.cohort import train_cohort
 from harness.training.events import Finished
 from harness.training.stack import Stack
 from tests.harness.runs import numbers, tiny, train
@@ -55,8 +56,9 @@ RUNS = {
     "pooled": {"task": {"name": "listops", "max_depth": 3, "max_args": 3, "min_length": 4,
                         "max_length": 16}},
     "features, pooled": {"task": {"name": "adding_problem", "length": 10}},
-    "features, real targets": {"task": {"name": "in_context_regression", "dimension": 3,
-                                        "num_examples": 5}},
+    "features, real targets": {"task": {"name": "in_context_regression", "dims": 3,
+                                        "sparsity": 2, "num_points": 5,
+                                        "scored": "last"}},
     "bottleneck": {"task": {"name": "compression", "vocab_size": 8, "length": 8}},
     "drawn targets": {"task": {"name": "ngram_lookup"}},
     "other lengths, kernels, edits": {
@@ -200,8 +202,6 @@ def test_tf32_is_on_where_asked_for_alone_and_left_as_found(name, inside, before
 
 def test_a_cpu_has_no_tf32_and_nothing_is_trained():
     events = []
-    from harness.training.cohort import train_cohort
-
     with pytest.raises(HarnessError, match="tf32 has no effect on a cpu") as error:
         train_cohort([tiny(train__precision="tf32")], events.append)
     assert "--device cuda" in str(error.value) and not events
@@ -214,8 +214,6 @@ def test_a_cpu_has_no_tf32_and_nothing_is_trained():
 @pytest.mark.parametrize("name", ["float32", "tf32", "bfloat16"])
 @pytest.mark.parametrize("mixer", mixers.names())
 def test_every_mixer_trains_on_a_gpu_in_every_precision(name, mixer):
-    from harness.training.cohort import train_cohort
-
     specs = [tiny(seed=seed, model__mixer=mixer, train__precision=name) for seed in range(2)]
     events, on_cpu = [], train([tiny(model__mixer=mixer)])
     train_cohort(specs, events.append, device="cuda")
