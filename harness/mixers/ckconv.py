@@ -70,7 +70,8 @@ class _CKConv(nn.Module):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         length = x.shape[-2]
-        taps = torch.arange(length).to(self.kernel.slope) / max(1, self.built - 1)
+        taps = torch.arange(length, device=x.device, dtype=self.kernel.slope.dtype)
+        taps = taps / max(1, self.built - 1)
         if self.causal:
             y = causal(x, self.kernel(2 * taps - 1))
         else:

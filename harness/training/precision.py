@@ -29,7 +29,8 @@ def forward_in(precision: Precision, device: torch.device) -> AbstractContextMan
     """A forward pass on the device, in training and in evaluation alike."""
     if precision != "bfloat16":
         return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    # Without torch's cache of lowered weights, which outlives a recorded pass.
+    return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
 
 @contextmanager
