@@ -25,6 +25,7 @@ from harness.cost import cost, training_flops
 from harness.foundation.config import to_data
 from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
+from harness.training import precision
 from harness.training.data import evaluation_batch
 from harness.training.events import Diverged, Event, Finished
 from tasks.base import Task, accuracy, squared_error, surprise
@@ -139,6 +140,7 @@ def run(
     """
     folder = Path(out) if out is not None else default_folder(ablation)
     engine = engine or executors.make("auto")
+    _check_precision(ablation, engine.device)
     about = {"executor": engine.name, **source_state()}
     with Ledger(folder) as ledger:
         _check_folder(ablation, ledger)
@@ -327,6 +329,23 @@ def source_state() -> dict[str, str]:
             found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
             state["commit"] = found.stdout.strip()
     return state
+
+
+def _check_precision(ablation: Ablation, device: str) -> None:
+    """No arm claims a precision that the device does not have."""
+    without = [
+        arm.label
+        for arm in ablation.arms
+        for nuisance in ablation.nuisances
+        if with_nuisance(arm.spec, nuisance).train.precision == "tf32"
+    ]
+    if without and device == "cpu":
+        raise HarnessError(
+            "train.precision tf32 has no effect on a CPU, and these arms ask for it: "
+            + ", ".join(dict.fromkeys(without)),
+            where=ablation.name,
+            fix=precision.FIX,
+        )
 
 
 def _check_folder(ablation: Ablation, ledger: Ledger) -> None:

@@ -19,7 +19,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import wraps
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 Init = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+Function = Callable[..., Any]
 Kind = Literal["own", "projection", "residual", "bias", "embedding"]
 
 
@@ -66,6 +68,31 @@ def normal(std: float) -> Init:
 def constant(value: float | np.ndarray) -> Init:
     """The same value, or the same array, for every seed."""
     return lambda rng, shape: np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
+
+
+def full_precision(function: Function) -> Function:
+    """The function in float32 where `train.precision: bfloat16` lowers the numbers around it.
+
+    For what sums long or knows no bfloat16: norms, convolutions, Fourier transforms, recurrences,
+    and whatever has an own backward pass. Under torch.autocast its tensors come as
+    float32 and nothing inside is lowered; elsewhere the function is as it is.
+    """
+
+    @wraps(function)
+    def run(*args, **kwargs):
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                with torch.autocast(device, enabled=False):
+                    options = {name: _widened(value) for name, value in kwargs.items()}
+                    return function(*map(_widened, args), **options)
+        return function(*args, **kwargs)
+
+    return run
+
+
+def _widened(value: Any) -> Any:
+    lowered = isinstance(value, Tensor) and value.dtype == torch.bfloat16
+    return value.float() if lowered else value
 
 
 def per_channel(value: Tensor) -> Tensor:
@@ -155,12 +182,22 @@ def gelu(x: Tensor) -> Tensor:
     its place in the stack. Where a member's size leaves no such rest the fused kernel serves;
     elsewhere the function is composed of kernels that round alike everywhere.
     """
-    return F.gelu(x) if _fills_registers(x) else x * torch.erf(x * math.sqrt(0.5)).add(1).mul(0.5)
+    return F.gelu(x) if _fills_registers(x) else _gelu(x)
+
+
+@full_precision
+def _gelu(x: Tensor) -> Tensor:
+    return x * torch.erf(x * math.sqrt(0.5)).add(1).mul(0.5)
 
 
 def sigmoid(x: Tensor) -> Tensor:
     """1 / (1 + exp(-x)), the same bits at every place of an array; see `gelu`."""
-    return torch.sigmoid(x) if _fills_registers(x) else torch.tanh(x * 0.5).add(1).mul(0.5)
+    return torch.sigmoid(x) if _fills_registers(x) else _sigmoid(x)
+
+
+@full_precision
+def _sigmoid(x: Tensor) -> Tensor:
+    return torch.tanh(x * 0.5).add(1).mul(0.5)
 
 
 def silu(x: Tensor) -> Tensor:
@@ -182,6 +219,7 @@ class LayerNorm(nn.Module):
         self.weight = parameter((width,), Recipe(constant(1.0), decay=False))
         self.bias = parameter((width,), Recipe(constant(0.0), decay=False))
 
+    @full_precision
     def forward(self, x: Tensor) -> Tensor:
         if self.weight.ndim == 1:
             return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
@@ -205,6 +243,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(width))
         self.register_buffer("running_var", torch.ones(width))
 
+    @full_precision
     def forward(self, x: Tensor) -> Tensor:
         mean, var = self.running_mean, self.running_var
         if self.training and torch.is_grad_enabled():
@@ -285,6 +324,7 @@ class ShortConv(nn.Module):
         return depthwise_conv(x, self.weight, self.past, self.bias)
 
 
+@full_precision
 def depthwise_conv(x: Tensor, weight: Tensor, past: int, bias: Tensor | None = None) -> Tensor:
     """Zero-padded depthwise correlation by shifted multiply-adds; see `ShortConv`.
 

@@ -15,6 +15,7 @@ from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import short_hash
 from harness.mixers.base import MIXERS, Mixer, Regime
 from harness.mixers.orchid.intervention import INTERVENTIONS, Intervention
+from harness.training.precision import Precision
 from tasks.base import TASKS, Count, Form, Task
 from tasks.check import check_sizes
 
@@ -172,6 +173,10 @@ class TrainSpec(Config):
         evaluations in a row with at least that accuracy.
     stop_when_solved: end the run there. It pins accuracy near the threshold, so it suits
         questions about speed and no others.
+    precision: `float32`; `tf32`, float32 products on the tensor cores of a GPU (a CPU has none and
+        refuses it); `bfloat16`, forward passes under torch.autocast, of training and evaluation
+        alike. Parameters, optimiser state, losses, norms, convolutions and recurrences are float32
+        in all of them (`harness.training.precision`).
     interventions: what is done to the kernel of the input after training; the test accuracy
         under each is measured too. Runs without such a kernel are measured as they are.
     effective_kernel_length: measure the taps that hold 95 % of the energy of trained kernels.
@@ -197,6 +202,7 @@ class TrainSpec(Config):
     solve_threshold: Fraction = 0.99
     solve_patience: Count = 2
     stop_when_solved: bool = False
+    precision: Precision = "float32"
     interventions: Annotated[tuple[Intervention, ...], FromRegistry(INTERVENTIONS)] = ()
     effective_kernel_length: bool = False
     test_lengths: tuple[Count, ...] = ()

@@ -46,6 +46,7 @@ from harness.training.events import Diverged, Event, Finished, Measured, Started
 from harness.training.gradient import Gradients
 from harness.training.metrics import EXACT_MATCH, UNDER, at_length
 from harness.training.optimiser import AdamW, clip_, schedule_factor
+from harness.training.precision import float32_products
 from harness.training.stack import Stack
 from harness.weights import member as member_weights
 from tasks.base import Batch, Form, Role
@@ -66,15 +67,18 @@ def train_cohort(
 
     take_weights: called with the state dict of each run that finishes (see `harness.weights`),
     before its Finished.
-    Raises HarnessError if the runs are not one cohort, and whatever training raises.
+    Raises HarnessError if the runs are not one cohort or their precision is not the device's, and
+    whatever training raises.
     """
     if len({spec.cohort_key for spec in specs}) != 1:
         raise HarnessError("runs of different shape cannot be trained as one cohort")
-    cohort = _Cohort(list(specs), emit, torch.device(device), take_weights)
-    try:
-        cohort.train()
-    finally:
-        cohort.data.close()
+    place = torch.device(device)
+    with float32_products(specs[0].train.precision, place):
+        cohort = _Cohort(list(specs), emit, place, take_weights)
+        try:
+            cohort.train()
+        finally:
+            cohort.data.close()
 
 
 @dataclass
