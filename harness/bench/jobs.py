@@ -75,6 +75,21 @@ def _orchid(folder: Path) -> None:
     _layer("orchid", {"conditioning": "cross_correlation"}, 32, 128)
 
 
+def _step(folder: Path) -> None:
+    import torch
+
+    from harness.foundation import yaml
+    from harness.foundation.config import parse
+    from harness.spec import RunSpec
+    from harness.training.allocator import keep_freed_memory
+    from harness.training.cohort import train_cohort
+
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    document = yaml.load(_COHORT.format(steps=NUM_STEPS), "reference.yaml")
+    train_cohort([parse(RunSpec, document.data["base"])], lambda event: None)
+
+
 def _train(text: str, folder: Path) -> None:
     """By two local workers, into a ledger."""
     from ablations import executors, runner
@@ -121,6 +136,11 @@ JOBS = {
         f"{NUM_PASSES} forward and backward passes of Orchid's layer, cross_correlation, width 64, "
         "length 128, batch 32, float32, one thread",
         _orchid,
+    ),
+    "step": Job(
+        "1 run of associative_recall, V 20, L 32, width 32, 2 layers, attention, batch 16, "
+        f"{NUM_STEPS} steps, one thread, validated and tested on 64 examples at the end",
+        _step,
     ),
     "cohort": Job(
         "32 runs of associative_recall, V 20, L 32, width 32, 2 layers, attention, batch 16, "

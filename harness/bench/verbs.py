@@ -90,6 +90,14 @@ def _show(name: str, module: ModuleType, result: dict[str, Any], out: Path | Non
     click.echo(f"\nwritten to {out}: {', '.join(files)}")
 
 
+@section("step")
+def step():
+    """A training step: what each of its choices gains, and where its time goes."""
+    from harness.bench import step
+
+    return step, step.measure()
+
+
 @section("cohort")
 @click.option("--members", type=click.IntRange(min=2), default=16, show_default=True)
 def cohort(members: int):

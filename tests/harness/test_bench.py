@@ -22,6 +22,7 @@ from harness.bench import (
     process,
     report,
     runner,
+    step,
     throughput,
 )
 from harness.bench import orchid as layer
@@ -353,6 +354,28 @@ def test_a_foreign_command_that_fails_is_told():
     assert "--against COMMAND" in orchid("bench", "data", "--ours", "true", code=2).stderr
 
 
+def test_a_step_and_its_parts(monkeypatch):
+    monkeypatch.setattr(step, "REPETITIONS", 1)
+    monkeypatch.setattr(step, "PARTS_STEPS", 1)
+    monkeypatch.setattr(step, "MEMBERS", 2)
+    result = json.loads(orchid("bench", "step", "--json").stdout)
+    assert len(result["pairs"]) == len(result["ratios"]) == 5
+    assert all(each["low"] <= each["ratio"] <= each["high"] for each in result["ratios"])
+    for each in result["steps"]:
+        assert set(each["parts"]) == {"examples", "forward and backward", "clipping", "optimiser"}
+        assert each["operations"] > 100 and each["waits"] == 0
+    assert "0 of which make the host wait" in step.render(result)
+
+
+def test_operations_that_make_the_host_wait_are_seen():
+    import torch
+
+    with step._Operations() as seen:
+        torch.ones(3).sum().item()
+        torch.ones(3).nonzero()
+    assert sum(any(word in name for word in step.WAITS) for name in seen.names) == 2
+
+
 def test_every_section_has_a_reference_job_in_words():
     from harness.bench.verbs import bench as group
 
@@ -370,7 +393,7 @@ def test_a_reference_job_runs_as_a_process(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["data", "mixers", "cohort", "runner", "report"])
+@pytest.mark.parametrize("name", ["data", "mixers", "step", "cohort", "runner", "report"])
 def test_the_reference_jobs_do_their_work(name, tmp_path, monkeypatch):
     for size, less in (
         ("NUM_EXAMPLES", 2000),

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
+from harness.bench.step import WAITS
 from harness.training.data import CohortData, Examples
 from harness.training.gradient import WARM_UP, Gradients
 from harness.training.stack import Stack
@@ -15,16 +16,6 @@ from tests.harness.runs import numbers, tiny, train
 from tests.mixers.cases import CASES
 
 CPU = torch.device("cpu")
-# What makes the host wait for the device, or has a shape that only the device knows.
-WAITS = (
-    "_local_scalar_dense",
-    "nonzero",
-    "is_nonzero",
-    "equal.default",
-    "masked_select",
-    "unique",
-    "lift",
-)
 
 
 def stack_and_batches(spec, members=2, steps=WARM_UP + 3):
@@ -57,6 +48,8 @@ OTHER_RUNS = {
     "pooled, with padding": {
         "task": {"name": "listops", "min_length": 5, "max_length": 40, "max_args": 4}
     },
+    "bfloat16": {"train__precision": "bfloat16"},
+    "attention in bfloat16": {"train__precision": "bfloat16", "model__mixer": "attention"},
     "learned positions": {"model__positions": "learned", "model__tied": True},
 }
 RUNS = {**{name: {"model__mixer": mixer} for name, mixer in CASES.items()}, **OTHER_RUNS}
