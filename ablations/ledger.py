@@ -25,6 +25,7 @@ from harness.training.events import Diverged, Event, Failed, Finished, Measured,
 if TYPE_CHECKING:  # reports read ledgers without torch
     from ablations.ablation import Ablation, Arm, Run
     from ablations.claim import Resolved
+    from harness.spec import RunSpec
 
 FILE = "ledger.sqlite"
 VERSION = 3
@@ -83,7 +84,7 @@ class Ledger:
         self._guard = threading.Lock()
         self._pending: list[tuple] = []  # complete runs, not yet written
         self._open: dict[str, list[Measured]] = {}  # what runs in training have measured
-        self._specs: dict[str, str] = {}
+        self._specs: dict[str, RunSpec] = {}
         self._error: Exception | None = None
         self._stop = threading.Event()
 
@@ -155,7 +156,7 @@ class Ledger:
         num_looks: how often the command may look at the claims before they are settled.
         """
         runs = list(runs)
-        self._specs.update({run.spec.run_id: json.dumps(to_data(run.spec)) for run in runs})
+        self._specs.update({run.spec.run_id: run.spec for run in runs})
         meta = {
             "name": ablation.name,
             "question": ablation.question,
@@ -365,6 +366,7 @@ class Ledger:
                 "INSERT INTO failures VALUES (?, ?, ?, ?)",
                 (event.run_id, event.message, event.traceback, at),
             )
+        spec = self._specs.get(event.run_id)
         self._db.execute("DELETE FROM measurements WHERE run_id = ?", (event.run_id,))
         self._db.execute(
             "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -376,7 +378,7 @@ class Ledger:
                 getattr(event, "steps_to_solve", None),
                 getattr(event, "message", None),
                 getattr(event, "traceback", None),
-                self._specs.get(event.run_id),
+                spec and json.dumps(to_data(spec)),
                 json.dumps(getattr(event, "provenance", {})),
                 at,
             ),
