@@ -486,6 +486,16 @@ def bench_runner(with_ray: bool, as_json: bool) -> None:
     click.echo(json.dumps(result, indent=2) if as_json else runner.render(result))
 
 
+@bench.command(name="scaling")
+@JSON
+def bench_scaling(as_json: bool) -> None:
+    """Two workers against one, growth with runs, members, length and width, 1,000 GPUs planned."""
+    from harness.bench import scaling
+
+    result = scaling.measure()
+    click.echo(json.dumps(result, indent=2) if as_json else scaling.render(result))
+
+
 @bench.command(name="mixers")
 @click.argument("names", nargs=-1, metavar="[MIXER]...")
 @click.option("--length", "lengths", type=click.IntRange(min=2), multiple=True, help="[64 to 4096]")

@@ -24,8 +24,8 @@ from harness.foundation.config import parse
 from harness.spec import RunSpec
 from harness.training.events import Event, Failed
 
-NUM_COHORTS, MEMBERS, REPETITIONS = 8, 8, 5
-STEPS = {"attention": 50, "orchid": 25}  # about half a second a cohort
+NUM_COHORTS, MEMBERS, REPETITIONS = 8, 4, 5
+STEPS = {"attention": 30, "orchid": 15}  # about half a second a cohort
 WANTED = 1.85
 
 
