@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from harness.training.events import Event, Finished, Measured, Started
 
 NUM_SEEDS, WORKERS = 100, 1000
 NUM_WHOLE = 500  # runs whose measurements are recorded, all of them
+NUM_HELD = 50  # runs whose measurements are weighed
 TARGET_S, TARGET_MB = 60.0, 2048.0  # of planning, and of planning again
 MINUTE_S = 60.0
 
@@ -74,6 +76,9 @@ def render(result: dict[str, Any]) -> str:
         f"the largest cohorts, {plan['fewest']:,}, would take {plan['fewest_s']:,.0f} s",
         f"values to record: {plan['values_per_s']:,.0f} a second, {plan['busiest_per_s']:,.0f} in "
         f"the busiest minute; the ledger takes {ledger['per_s']:,.0f}",
+        f"held until runs end: {ledger['bytes_per_run'] / 1024:.1f} KB a run, "
+        f"{plan['at_start'] * ledger['bytes_per_run'] / 2**20:,.0f} MB for {plan['at_start']:,} "
+        "runs that train at the start",
     ]
     return "\n".join(lines)
 
@@ -135,9 +140,10 @@ def _first(folder: Path, num_seeds: int, workers: int) -> dict[str, Any]:
     with Ledger(folder) as ledger:
         plan = _plan(watch, ledger, ablation, facts, workers)
         summary = watch.summary()
+        held = _bytes_held(ledger, plan.pending[:NUM_HELD])
         rate = _let_half_end(ledger, plan.pending)
     found = {"runs": len(plan.runs), "schedule": _schedule(plan.pending, plan.cohorts, workers)}
-    return {**summary, **found, "ledger": {"per_s": rate}}
+    return {**summary, **found, "ledger": {"per_s": rate, "bytes_per_run": held}}
 
 
 def _again(folder: Path, num_seeds: int, workers: int) -> dict[str, Any]:
@@ -173,6 +179,18 @@ def _plan(watch: _Stopwatch, ledger, ablation, facts, workers: int):
     plan = watch("plan", lambda: make_plan(ablation, statuses, {}, "cuda", workers=workers))
     watch("write", lambda: ledger.write_plan(ablation, facts, plan.runs, plan.to_choose))
     return plan
+
+
+def _bytes_held(ledger, runs: Sequence) -> float:
+    """Memory of the driver for what a run has measured by its last step, until it is written."""
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for run in runs:
+        for event in list(_events_of(run.spec))[:-1]:
+            ledger.append(event)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return (after - before) / len(runs)
 
 
 def _let_half_end(ledger, runs: Sequence) -> float:
@@ -224,6 +242,7 @@ def _schedule(runs: Sequence, planned: Sequence, workers: int) -> dict[str, Any]
         "makespan_s": makespan,
         "bound_s": max(max(seconds), sum(seconds) / workers),
         "utilisation": sum(seconds) / workers / makespan,
+        "at_start": sum(sizes[:workers]),
         "fewest": len(fewest),
         "fewest_s": makespan_s(fewest, workers),
         "values_per_s": values.total() / makespan,

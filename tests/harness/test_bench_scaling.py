@@ -131,7 +131,7 @@ def test_the_simulated_schedule_is_the_planners_own():
 
 def test_half_of_a_schedule_ends_and_the_rest_is_planned_again(tmp_path, small):
     first = schedule._first(tmp_path, 2, 8)
-    assert first["runs"] == 50 * 20 * 2 and first["ledger"]["per_s"] > 0
+    assert first["runs"] == 50 * 20 * 2 and min(first["ledger"].values()) > 0
     plan = first["schedule"]
     assert plan["makespan_s"] >= plan["bound_s"] and 0 < plan["utilisation"] <= 1
     assert plan["cohorts"] >= plan["fewest"] and plan["busiest_per_s"] > 0
