@@ -18,9 +18,10 @@ from typing import Any, NamedTuple, Protocol
 from ablations import dotted, executors, selection
 from ablations.ablation import Ablation, Arm, Run, with_nuisance
 from ablations.executors import Executor
+from ablations.executors.local import usable_cpus
 from ablations.ledger import FILE, Ledger, open_for_reading
 from ablations.match import WORDS, Match, number_at
-from ablations.plan import Cohort, cohorts
+from ablations.plan import Cohort, cohorts, makespan_s
 from harness.cost import cost, training_flops
 from harness.foundation.config import to_data
 from harness.foundation.errors import HarnessError
@@ -48,9 +49,7 @@ class Plan(NamedTuple):
 
     def estimate_s(self, workers: int) -> float:
         """Seconds until the pending runs have ended, runs that are to be chosen not counted."""
-        total = sum(cohort.estimate_s for cohort in self.cohorts)
-        longest = max((cohort.estimate_s for cohort in self.cohorts), default=0.0)
-        return max(longest, total / workers)
+        return makespan_s((cohort.estimate_s for cohort in self.cohorts), workers)
 
 
 class Summary(NamedTuple):
@@ -84,10 +83,12 @@ def make_plan(
     chosen: dict[str, dict[str, Any]],
     device: str = "cpu",
     num_seeds: Mapping[str, int] | None = None,
+    workers: int = 1,
 ) -> Plan:
     """The plan, given the status of known runs and the nuisances chosen so far.
 
     num_seeds: confirmation seeds of arms (by condition_id) that have more than the ablation asks.
+    workers: how many cohorts are trained at a time.
     """
     runs = [*ablation.selection_runs(), *ablation.confirmation_runs(chosen, num_seeds)]
     undecided = ablation.needs_selection * sum(
@@ -101,11 +102,13 @@ def make_plan(
         if status not in ENDED:
             pending.append(run)
     to_choose = undecided * ablation.seeds.confirmation
-    return Plan(runs, pending, to_choose, dict(counts), cohorts(pending, device))
+    return Plan(runs, pending, to_choose, dict(counts), cohorts(pending, device, workers))
 
 
-def plan_from_folder(ablation: Ablation, folder: Path) -> Plan:
-    """The plan against what a folder already holds; reads only."""
+def plan_from_folder(
+    ablation: Ablation, folder: Path, *, device: str = "cpu", workers: int | None = None
+) -> Plan:
+    """The plan against what a folder already holds; reads only. workers: by default one a core."""
     statuses: dict[str, str] = {}
     chosen: dict[str, dict] = {}
     num_seeds: dict[str, int] = {}
@@ -119,7 +122,7 @@ def plan_from_folder(ablation: Ablation, folder: Path) -> Plan:
         text = db.execute("SELECT value FROM meta WHERE key = 'num_seeds'").fetchone()
         num_seeds = ablation.still_asked(json.loads(text[0])) if text else {}
         db.close()
-    return make_plan(ablation, statuses, chosen, num_seeds=num_seeds)
+    return make_plan(ablation, statuses, chosen, device, num_seeds, workers or usable_cpus())
 
 
 def run(
@@ -153,12 +156,12 @@ def run(
         num_looks = 1 if open_claims is None else 1 + len(ablation.seeds.then)
 
         def train(stage: str, num_seeds: Mapping[str, int]) -> list[Run]:
-            plan = _replan(ablation, ledger, facts, engine.device, num_seeds, num_looks)
+            plan = _replan(ablation, ledger, facts, engine, num_seeds, num_looks)
             todo = [run for run in plan.pending if run.spec.purpose == stage]
             for watcher in watchers:
                 watcher.planned(plan, stage, engine.num_workers)
             if todo:
-                engine.execute(cohorts(todo, engine.device), emit)
+                engine.execute(cohorts(todo, engine.device, engine.num_workers), emit)
                 ledger.flush()
             return todo
 
@@ -183,7 +186,7 @@ def run(
         finally:
             for watcher in watchers:
                 watcher.close()
-        plan = _replan(ablation, ledger, facts, engine.device, num_seeds, num_looks)
+        plan = _replan(ablation, ledger, facts, engine, num_seeds, num_looks)
         statuses = ledger.statuses()
     counts = Counter(statuses.get(run.spec.run_id, "missing") for run in plan.runs)
     return Summary(folder, dict(counts))
@@ -252,12 +255,14 @@ def _replan(
     ablation: Ablation,
     ledger: Ledger,
     facts: Mapping[str, Mapping[str, Any]],
-    device: str,
+    engine: Executor,
     num_seeds: Mapping[str, int],
     num_looks: int,
 ) -> Plan:
     chosen = {key: choice.nuisance for key, choice in ledger.selections(ablation.grid_id).items()}
-    plan = make_plan(ablation, ledger.statuses(), chosen, device, num_seeds)
+    plan = make_plan(
+        ablation, ledger.statuses(), chosen, engine.device, num_seeds, engine.num_workers
+    )
     ledger.write_plan(ablation, facts, plan.runs, plan.to_choose, num_seeds, num_looks)
     return plan
 
@@ -282,7 +287,7 @@ def _retry_failed(runs: Sequence[Run], ledger: Ledger, engine: Executor, emit) -
     statuses = ledger.statuses()
     failed = [run for run in runs if statuses.get(run.spec.run_id) == "failed"]
     if failed:
-        engine.execute(cohorts(failed, engine.device), emit)
+        engine.execute(cohorts(failed, engine.device, engine.num_workers), emit)
         ledger.flush()
 
 

@@ -6,6 +6,7 @@ the whole sequence may not be trained where its input tells the answer.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -281,7 +282,7 @@ class RunSpec(Config):
         """What data and initial weights depend on; disjoint for the two purposes."""
         return f"{self.purpose} {self.seed}"
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Hash of everything that decides the run's numbers."""
         return short_hash(identity(self))

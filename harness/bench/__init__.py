@@ -13,7 +13,9 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+Key = TypeVar("Key")
 
 
 class Timing(NamedTuple):
@@ -60,20 +62,32 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
     return low, high
 
 
+def in_turn(
+    candidates: Mapping[Key, Callable[[], object]],
+    *,
+    repetitions: int,
+    warm_up: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[Key, list[float]]:
+    """Seconds of each candidate in every round, one after the other, behind the warm-up."""
+    times: dict[Key, list[float]] = {key: [] for key in candidates}
+    for repetition in range(repetitions + warm_up):
+        for key, step in candidates.items():
+            start = clock()
+            step()
+            if repetition >= warm_up:
+                times[key].append(clock() - start)
+    return times
+
+
 def interleaved(
     candidates: Mapping[str, Callable[[], object]], *, repetitions: int, warm_up: int = 2
 ) -> dict[str, Timing]:
     """Times each candidate `repetitions` times, one after the other in every round."""
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    for repetition in range(repetitions + warm_up):
-        for name, step in candidates.items():
-            start = time.perf_counter()
-            step()
-            if repetition >= warm_up:
-                times[name].append((time.perf_counter() - start) * 1e3)
+    found = in_turn(candidates, repetitions=repetitions, warm_up=warm_up)
+    times = {name: tuple(1e3 * seconds for seconds in each) for name, each in found.items()}
     return {
-        name: Timing(statistics.median(found), *spread(found), tuple(found))
-        for name, found in times.items()
+        name: Timing(statistics.median(each), *spread(each), each) for name, each in times.items()
     }
 
 

@@ -90,14 +90,14 @@ def _step(folder: Path) -> None:
     train_cohort([parse(RunSpec, document.data["base"])], lambda event: None)
 
 
-def _train(text: str, folder: Path) -> None:
-    """By two local workers, into a ledger."""
+def _train(text: str, folder: Path, *, workers: int = 2) -> None:
+    """By local workers, into a ledger."""
     from ablations import executors, runner
     from ablations.reading import from_document
     from harness.foundation import yaml
 
     ablation = from_document(yaml.load(text, "reference.yaml"), text, "smoke", ())
-    summary = runner.run(ablation, out=folder, engine=executors.make("local", workers=2))
+    summary = runner.run(ablation, out=folder, engine=executors.make("local", workers=workers))
     if summary.num_failed:
         sys.exit(f"{summary.num_failed} runs failed")
 
@@ -147,6 +147,11 @@ JOBS = {
         f"{NUM_STEPS} steps, validated and tested on 64 examples at the end, trained by two "
         "workers of one thread and recorded",
         _cohort,
+    ),
+    "scaling": Job(
+        "32 runs of associative_recall, V 20, L 32, width 32, 2 layers, attention, batch 16, "
+        f"{NUM_STEPS} steps, trained by one worker of one thread and recorded",
+        lambda folder: _train(_COHORT.format(steps=NUM_STEPS), folder, workers=1),
     ),
     "runner": Job(
         f"{NUM_TINY} runs of associative_recall, V 10, L 8, width 8, 1 layer, short_conv, batch 4, "

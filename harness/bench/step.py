@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.bench import Ratio, describe, machine, ratio_of
+from harness.bench import Ratio, describe, in_turn, machine, ratio_of
 from harness.foundation.config import parse
 from harness.spec import RunSpec
 from harness.training.allocator import keep_freed_memory
@@ -43,7 +43,7 @@ def measure() -> dict[str, Any]:
     pairs = []
     for name, than, wanted, make in _PAIRS:
         ours, theirs = make()
-        found = _in_turn({"ours": ours, "theirs": theirs})
+        found = in_turn({"ours": ours, "theirs": theirs}, repetitions=REPETITIONS)
         pairs.append({"what": name, "than": than, "wanted": wanted, **found})
     return {**machine(), "members": MEMBERS, "pairs": pairs, "steps": [_parts(m) for m in MIXERS]}
 
@@ -78,18 +78,6 @@ def render(result: dict[str, Any]) -> str:
             f"    {step['operations']:,} operations, {step['waits']} of which make the host wait",
         ]
     return "\n".join(lines)
-
-
-def _in_turn(ways: dict[str, Work]) -> dict[str, list[float]]:
-    """Seconds of each repetition, one way after the other, behind a warm-up."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for repetition in range(REPETITIONS + 1):
-        for name, work in ways.items():
-            start = time.perf_counter()
-            work()
-            if repetition:
-                times[name].append(time.perf_counter() - start)
-    return times
 
 
 # -- the pairs -------------------------------------------------------------------------------------

@@ -152,3 +152,11 @@ def report(sizes):
     from harness.bench import report
 
     return report, report.measure(sizes or report.SIZES)
+
+
+@section("scaling")
+def scaling():
+    """Two workers against one, growth with runs, members, length and width, 1,000 GPUs planned."""
+    from harness.bench import scaling
+
+    return scaling, scaling.measure()
