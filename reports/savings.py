@@ -26,8 +26,8 @@ class Savings(NamedTuple):
         return f"Runs that diverged left out {diverging}." if self.by_diverging else ""
 
     def _text(self, steps: int) -> str:
-        share = 100 * steps / max(1, self.planned)
-        return f"{share:.0f} % of the planned steps ({steps:,} of {self.planned:,})"
+        share = round(100 * steps / max(1, self.planned))
+        return f"{share or 'under 1'} % of the planned steps ({steps:,} of {self.planned:,})"
 
 
 def savings(rows: Iterable[tuple[str, int, int]]) -> Savings:

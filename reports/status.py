@@ -12,7 +12,8 @@ from reports.savings import Savings, savings
 
 def read_status(folder: Path) -> dict[str, Any]:
     """Counts of the current plan. planned: all runs, those to be chosen included; left: what the
-    same command would still do; steps: of the runs that ended, see `Savings`. Raises HarnessError where nothing has been planned."""
+    same command would still do; steps: of the runs that ended, see `Savings`. Raises
+    HarnessError where nothing has been planned."""
     meta = read_meta(folder)
     if "name" not in meta:
         raise HarnessError(

@@ -23,7 +23,7 @@ def time_by_part(records: Records) -> str:
     if not total:
         return ""
     shares = sorted(((sums[part] / total, NAMES[part]) for part in PARTS), reverse=True)
-    said = [f"{100 * share:.0f} % {name}" for share, name in shares if share >= 0.005]
+    said = [f"{100 * share:.0f} % {name}" for share, name in shares if round(100 * share)]
     said[0] = said[0].replace("% ", "% were ", 1)
     ended = sum(run.ended for run in records.runs)
     some = f" (of {len(found)} of {ended} runs)" if len(found) < ended else ""

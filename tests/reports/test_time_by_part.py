@@ -19,7 +19,7 @@ def test_parts_are_summed_over_runs_and_small_ones_left_out(maker):
     maker.run(arm, 0, seconds=SECONDS)
     maker.run(arm, 1, seconds={"steps": 100.0}, status="diverged")
     assert time_by_part(read(maker.done())) == (
-        "Of 3 min on workers 97 % were training steps, 2 % evaluation, 1 % set-up."
+        "Of 3 min on workers 97 % were training steps, 2 % evaluation."
     )
 
 
