@@ -515,6 +515,17 @@ def bench_report(sizes, as_json: bool) -> None:
     click.echo(json.dumps(result, indent=2) if as_json else measured.render(result))
 
 
+@bench.command(name="grid")
+@click.option("--steps", type=click.IntRange(min=1), default=1000, show_default=True)
+@JSON
+def bench_grid(steps: int, as_json: bool) -> None:
+    """A grid of 24 runs from the command to its report: where the time goes."""
+    from harness.bench import grid
+
+    result = grid.measure(steps)
+    click.echo(json.dumps(result, indent=2) if as_json else grid.render(result))
+
+
 @main.command()
 @click.argument("kind", type=click.Choice(["task", "mixer"]))
 @click.argument("name")

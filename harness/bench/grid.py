@@ -12,6 +12,7 @@ until the last run of all; ledger: until it is closed; report: until the process
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from harness.training.clock import PARTS
 
 MIXERS = ("attention", "orchid", "hyena", "long_conv", "base_conv", "short_conv")
 SEEDS, STEPS, WORKERS = 4, 1000, 2
-WANTED = 0.9  # share of training steps
+WANTED = 0.9  # share of training steps, at least
 UNEXPLAINED = 0.03  # share of the time that may lie between two cohorts
 
 _GRID = """
@@ -55,8 +56,8 @@ class Span(NamedTuple):
 def measure(steps: int = STEPS, mixers: Sequence[str] = MIXERS) -> dict[str, Any]:
     """Trains the grid once. Raises HarnessError if the command fails, or if the time of the
     cohorts does not explain that of their workers."""
-    names = ", ".join(mixers)
-    text = _GRID.format(steps=steps, warmup=min(100, steps), mixers=names, seeds=SEEDS)
+    names, warmup = ", ".join(mixers), min(100, steps)
+    text = _GRID.format(steps=steps, warmup=warmup, mixers=names, seeds=SEEDS)
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder) / "grid.yaml", Path(folder) / "out"
         path.write_text(text)
@@ -66,7 +67,7 @@ def measure(steps: int = STEPS, mixers: Sequence[str] = MIXERS) -> dict[str, Any
         closed = (out / FILE).stat().st_mtime - begun
         workers = in_workers(_cohorts(out, begun), WORKERS)
     parts = parts_of(workers, closed, whole)
-    if not 0 <= parts["handing on"] <= UNEXPLAINED * whole:
+    if abs(parts["handing on"]) > UNEXPLAINED * whole:
         raise HarnessError(
             f"{parts['handing on']:.1f} s of {whole:.1f} s a worker are in no part of a cohort"
         )
@@ -124,7 +125,7 @@ def parts_of(workers: Sequence[Sequence[Span]], closed: float, whole: float) -> 
         for span in spans:
             for part, seconds in span.seconds.items():
                 sums[part] += seconds
-        sums["handing on"] += sum(b.start - a.end for a, b in zip(spans, spans[1:], strict=False))
+        sums["handing on"] += sum(b.start - a.end for a, b in itertools.pairwise(spans))
         sums["idle"] += last - spans[-1].end
     means = {part: total / len(workers) for part, total in sums.items()}
     return {**means, "ledger": closed - last, "report": whole - closed}
@@ -138,23 +139,23 @@ def _run(words: Sequence[str]) -> None:
 
 
 def _cohorts(folder: Path, begun: float) -> list[Span]:
-    """Here a cohort is an arm: it ends with its last run, and has begun as long before as its
-    members' seconds add up to."""
+    """A cohort ends with its last run, and has begun as long before as its members' seconds add
+    up to. Its members are those of one arm with the same share of one set-up."""
     db = open_for_reading(folder)
     rows = db.execute(
         "SELECT condition_id, ended_at, seconds, json_extract(provenance, '$.cohort_size') "
-        "FROM runs JOIN plan USING (run_id) ORDER BY condition_id"
+        "FROM runs JOIN plan USING (run_id)"
     ).fetchall()
     db.close()
-    arms: dict[str, list] = {}
-    for arm, *row in rows:
-        arms.setdefault(arm, []).append(row)
+    cohorts: dict[tuple, list[tuple[float, dict[str, float]]]] = {}
+    for arm, ended_at, text, size in rows:
+        seconds = json.loads(text)
+        cohorts.setdefault((arm, seconds["setup"], size), []).append((ended_at, seconds))
     spans = []
-    for members in arms.values():
-        if {size for *_, size in members} != {len(members)}:
-            raise HarnessError("an arm of the grid was not trained as one cohort")
-        each = [json.loads(seconds) for _, seconds, _ in members]
-        total = {part: sum(seconds[part] for seconds in each) for part in PARTS}
-        end = max(ended for ended, *_ in members) - begun
-        spans.append(Span(end - sum(total.values()), end, total))
+    for (_, _, size), members in cohorts.items():
+        if len(members) != size:
+            raise HarnessError(f"{len(members)} runs ended of a cohort of {size}")
+        sums = {part: sum(seconds[part] for _, seconds in members) for part in PARTS}
+        end = max(ended_at for ended_at, _ in members) - begun
+        spans.append(Span(end - sum(sums.values()), end, sums))
     return spans
