@@ -13,8 +13,7 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,14 +25,9 @@ from ablations.executors.local import Local
 from ablations.reading import from_document
 from harness.bench import Ratio, in_turn, ratio_of, spread
 from harness.bench.runner import TINY, Replay
+from harness.bench.training_step import TrainingStep, specification
 from harness.foundation import yaml
-from harness.foundation.config import parse
-from harness.spec import RunSpec
 from harness.training.allocator import keep_freed_memory
-from harness.training.data import CohortData
-from harness.training.gradient import Gradients
-from harness.training.optimiser import AdamW, clip_
-from harness.training.stack import Stack
 
 MIXERS = ("attention", "orchid")
 RUNS = {"replayed": (64, 128, 256, 512, 1024), "trained": (32, 64, 128, 256)}
@@ -181,40 +175,11 @@ def _run(engine: Executor, num: int) -> None:
 
 def _steps_against(what: str) -> dict[str, Times]:
     """A step of each mixer against one of members, length and width; all take turns."""
-    with ExitStack() as stack:
-        steps = {}
-        for size in SIZES[what]:
-            for mixer in MIXERS:
-                shape = SHAPES[what] | {what: size}
-                steps[mixer, size] = _step(stack, mixer, **shape)
-        times = in_turn(steps, repetitions=REPETITIONS[what], clock=time.process_time)
+    steps = {}
+    for size in SIZES[what]:
+        for mixer in MIXERS:
+            shape = SHAPES[what] | {what: size}
+            members = shape.pop("members")
+            steps[mixer, size] = TrainingStep(specification(mixer, **shape), members)
+    times = in_turn(steps, repetitions=REPETITIONS[what], clock=time.process_time)
     return {mixer: {size: times[mixer, size] for size in SIZES[what]} for mixer in MIXERS}
-
-
-def _step(
-    stack: ExitStack, mixer: str, *, members: int, length: int, width: int, batch: int
-) -> Callable[[], None]:
-    """Forward and backward pass, clipping, optimiser, on examples that are there."""
-    data = {
-        "task": {"name": "associative_recall", "vocab_size": 20, "length": length},
-        "model": {"mixer": mixer, "width": width},
-        "train": {"batch_size": batch, "validation_examples": 8, "test_examples": 8},
-    }
-    specs = [parse(RunSpec, {**data, "seed": seed}) for seed in range(members)]
-    source = CohortData(specs)
-    stack.callback(source.close)
-    examples, stacked = source.step(0), Stack(specs[0], [s.seed_key for s in specs], _CPU)
-    rates, decays = [s.train.lr for s in specs], [s.train.weight_decay for s in specs]
-    optimiser = AdamW(stacked, lr=rates, weight_decay=decays, betas=specs[0].train.betas)
-
-    passes = Gradients(stacked)
-
-    def step() -> None:
-        _, grads = passes(examples)
-        clip_(grads, 1.0)
-        optimiser.step(stacked, grads, 1.0)
-
-    return step
-
-
-_CPU = torch.device("cpu")

@@ -57,7 +57,8 @@ def section(name: str) -> Callable:
                 return
             if ours is not None:
                 raise HarnessError("--ours has nothing to go against", fix="--against COMMAND")
-            _show(name, *measure(**options), None if as_json else out)
+            module, result = measure(**options)
+            _show(module.__name__.rpartition(".")[2], module, result, None if as_json else out)
 
         for option in reversed(_FRAME):
             verb = option(verb)
@@ -100,11 +101,12 @@ def step():
 
 @section("cohort")
 @click.option("--members", type=click.IntRange(min=2), default=16, show_default=True)
-def cohort(members: int):
+@click.option("--calibrate", "only_fit", is_flag=True, help="fit the planner's cost model instead")
+def cohort(members: int, only_fit: bool):
     """Many runs: one at a time, stacked, by vmap; then whole trainings in two workers."""
-    from harness.bench import cohort
+    from harness.bench import calibrate, cohort
 
-    return cohort, cohort.measure(members)
+    return (calibrate, calibrate.measure()) if only_fit else (cohort, cohort.measure(members))
 
 
 @section("orchid")

@@ -8,6 +8,7 @@ from ablations.executors.local import Local
 from ablations.ledger import Ledger
 from ablations.plan import Cohort, makespan_s
 from harness.bench import growth, in_turn, runner, scaling, schedule, workers
+from harness.bench.training_step import TrainingStep, specification
 from harness.training.events import Measured
 from tests.command import orchid
 from tests.harness.runs import tiny
@@ -80,12 +81,10 @@ def test_growth_against_runs_is_that_of_whole_ablations(monkeypatch):
 
 
 def test_a_step_moves_the_weights_of_every_member():
-    with growth.ExitStack() as stack:
-        step = growth._step(stack, "attention", members=2, length=8, width=8, batch=4)
-        stacked = step.__closure__[step.__code__.co_freevars.index("stacked")].cell_contents
-        before = stacked.values.clone()
-        step()
-    assert (stacked.values != before).any(dim=1).tolist() == [True, True]
+    step = TrainingStep(specification("attention", width=8, length=8, batch=4), 2)
+    before = step.stack.values.clone()
+    step()
+    assert (step.stack.values != before).any(dim=1).tolist() == [True, True]
 
 
 def test_workers_that_do_not_say_what_they_spent():
