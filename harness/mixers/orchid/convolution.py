@@ -109,7 +109,7 @@ class GlobalConvolution(nn.Module):
         """The causal form: the outputs of each chunk with the kernel that its past makes."""
         batch, length = z.shape[-3:-1]
         chunk = torch.arange(length, device=z.device) // self.chunk
-        index = torch.arange(int(chunk[-1]) + 1, device=z.device).unsqueeze(-1)
+        index = torch.arange(-(-length // self.chunk), device=z.device).unsqueeze(-1)
         own, past = chunk == index, chunk < index
         h = self.dynamic(c, transform, past).unflatten(-3, (-1, len(index)))
         h = h.expand(*h.shape[:-4], batch, *h.shape[-3:]).flatten(-4, -3)

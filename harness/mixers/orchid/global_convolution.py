@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from harness.layers import remembered
 from torch.autograd.function import once_differentiable
 
 from harness.mixers.orchid.cosine import CosinePair
@@ -243,7 +244,7 @@ def _apply(matrix: Tensor, x: Tensor) -> Tensor:
     return out[..., :width].reshape(*x.shape[:-2], len(matrix), width)
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _matrices(
     transform: Transform, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
