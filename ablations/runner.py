@@ -20,13 +20,14 @@ from ablations.ablation import Ablation, Arm, Run, with_nuisance
 from ablations.executors import Executor
 from ablations.ledger import FILE, Ledger, open_for_reading
 from ablations.match import WORDS, Match, number_at
-from ablations.plan import Cohort, cohorts
+from ablations.plan import Cohort, cohorts, largest
 from harness.cost import cost, training_flops
 from harness.foundation.config import to_data
 from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
 from harness.training.data import evaluation_batch
 from harness.training.events import Diverged, Event, Finished
+from harness.training.memory import peak_bytes
 from tasks.base import Task, accuracy, squared_error, surprise
 
 ENDED = ("finished", "diverged")  # a failed run is tried again
@@ -37,6 +38,7 @@ class Plan(NamedTuple):
 
     runs: all that can be named; to_choose: confirmation runs whose nuisances are not chosen yet.
     counts: new, cached (finished or diverged), failed (to be tried again).
+    device, memory: where cohorts are trained, and the bytes that a worker has there, if known.
     """
 
     runs: list[Run]
@@ -44,12 +46,44 @@ class Plan(NamedTuple):
     to_choose: int
     counts: dict[str, int]
     cohorts: list[Cohort]
+    device: str = "cpu"
+    memory: int | None = None
 
     def estimate_s(self, workers: int) -> float:
         """Seconds until the pending runs have ended, runs that are to be chosen not counted."""
         total = sum(cohort.estimate_s for cohort in self.cohorts)
         longest = max((cohort.estimate_s for cohort in self.cohorts), default=0.0)
         return max(longest, total / workers)
+
+    def most_memory(self) -> Memory | None:
+        """Of the cohort that takes the most; None where there is nothing to train."""
+        cohort = largest(self.cohorts, self.device)
+        return None if cohort is None else self._memory(cohort)
+
+    def too_large(self) -> list[Memory]:
+        """Runs that alone take more than a worker has, one of each shape."""
+        lone = {c.specs[0].cohort_key: c for c in self.cohorts if not c.fits}
+        return [self._memory(cohort) for cohort in lone.values()]
+
+    def _memory(self, cohort: Cohort) -> Memory:
+        spec, num = cohort.specs[0], len(cohort.specs)
+        arm = next(run.arm.label for run in self.pending if run.spec is spec)
+        return Memory(arm, num, peak_bytes(spec, num, self.device), self.memory)
+
+
+class Memory(NamedTuple):
+    """What a cohort is predicted to take at its peak, against what a worker has, in bytes."""
+
+    arm: str
+    members: int
+    predicted_bytes: int
+    available_bytes: int | None
+
+    def render(self) -> str:
+        said = f"{self.predicted_bytes / 2**30:.2f} GiB"
+        if self.available_bytes is not None:
+            said += f" of {self.available_bytes / 2**30:.2f} GiB"
+        return f"{said} predicted at the peak ({self.arm}, {self.members} together)"
 
 
 class Summary(NamedTuple):
@@ -83,9 +117,11 @@ def make_plan(
     chosen: dict[str, dict[str, Any]],
     device: str = "cpu",
     num_seeds: Mapping[str, int] | None = None,
+    worker_memory: Callable[[], int | None] = lambda: None,
 ) -> Plan:
     """The plan, given the status of known runs and the nuisances chosen so far.
 
+    worker_memory: asked only where something is to be trained; see `Executor`.
     num_seeds: confirmation seeds of arms (by condition_id) that have more than the ablation asks.
     """
     runs = [*ablation.selection_runs(), *ablation.confirmation_runs(chosen, num_seeds)]
@@ -100,10 +136,14 @@ def make_plan(
         if status not in ENDED:
             pending.append(run)
     to_choose = undecided * ablation.seeds.confirmation
-    return Plan(runs, pending, to_choose, dict(counts), cohorts(pending, device))
+    memory = worker_memory() if pending else None
+    planned = cohorts(pending, device, memory)
+    return Plan(runs, pending, to_choose, dict(counts), planned, device, memory)
 
 
-def plan_from_folder(ablation: Ablation, folder: Path) -> Plan:
+def plan_from_folder(
+    ablation: Ablation, folder: Path, worker_memory: Callable[[], int | None] = lambda: None
+) -> Plan:
     """The plan against what a folder already holds; reads only."""
     statuses: dict[str, str] = {}
     chosen: dict[str, dict] = {}
@@ -118,7 +158,7 @@ def plan_from_folder(ablation: Ablation, folder: Path) -> Plan:
         text = db.execute("SELECT value FROM meta WHERE key = 'num_seeds'").fetchone()
         num_seeds = ablation.still_asked(json.loads(text[0])) if text else {}
         db.close()
-    return make_plan(ablation, statuses, chosen, num_seeds=num_seeds)
+    return make_plan(ablation, statuses, chosen, num_seeds=num_seeds, worker_memory=worker_memory)
 
 
 def run(
@@ -151,12 +191,12 @@ def run(
         num_looks = 1 if open_claims is None else 1 + len(ablation.seeds.then)
 
         def train(stage: str, num_seeds: Mapping[str, int]) -> list[Run]:
-            plan = _replan(ablation, ledger, facts, engine.device, num_seeds, num_looks)
+            plan = _replan(ablation, ledger, facts, engine, num_seeds, num_looks)
             todo = [run for run in plan.pending if run.spec.purpose == stage]
             for watcher in watchers:
                 watcher.planned(plan, stage, engine.num_workers)
             if todo:
-                engine.execute(cohorts(todo, engine.device), emit)
+                engine.execute(cohorts(todo, engine.device, plan.memory), emit)
                 ledger.flush()
             return todo
 
@@ -181,7 +221,7 @@ def run(
         finally:
             for watcher in watchers:
                 watcher.close()
-        plan = _replan(ablation, ledger, facts, engine.device, num_seeds, num_looks)
+        plan = _replan(ablation, ledger, facts, engine, num_seeds, num_looks)
         statuses = ledger.statuses()
     counts = Counter(statuses.get(run.spec.run_id, "missing") for run in plan.runs)
     return Summary(folder, dict(counts))
@@ -250,12 +290,14 @@ def _replan(
     ablation: Ablation,
     ledger: Ledger,
     facts: Mapping[str, Mapping[str, Any]],
-    device: str,
+    engine: Executor,
     num_seeds: Mapping[str, int],
     num_looks: int,
 ) -> Plan:
     chosen = {key: choice.nuisance for key, choice in ledger.selections(ablation.grid_id).items()}
-    plan = make_plan(ablation, ledger.statuses(), chosen, device, num_seeds)
+    plan = make_plan(
+        ablation, ledger.statuses(), chosen, engine.device, num_seeds, engine.worker_memory
+    )
     ledger.write_plan(ablation, facts, plan.runs, plan.to_choose, num_seeds, num_looks)
     return plan
 
@@ -280,7 +322,7 @@ def _retry_failed(runs: Sequence[Run], ledger: Ledger, engine: Executor, emit) -
     statuses = ledger.statuses()
     failed = [run for run in runs if statuses.get(run.spec.run_id) == "failed"]
     if failed:
-        engine.execute(cohorts(failed, engine.device), emit)
+        engine.execute(cohorts(failed, engine.device, engine.worker_memory()), emit)
         ledger.flush()
 
 

@@ -74,7 +74,7 @@ def evaluate(
     tolerance: the distance from a real target that counts as right. details: keep what was said
     of each target. around: a context for the pass over these rows.
     """
-    losses, hits, kept, count = 0.0, 0.0, [], 0
+    losses, hits, found, count = 0.0, 0.0, None, 0
     for rows in _batches(data, batch_size):
         part = _shared(data, rows, members)
         with around(rows):
@@ -86,11 +86,16 @@ def evaluate(
         hits = hits + right.flatten(1).sum(1)
         count += int(part.is_scored[0].sum())
         if details:
-            kept.append((answers.cpu(), right.cpu(), each.cpu()))
-    found = None
-    if details:
-        found = Details(*(torch.cat(each, dim=1).numpy() for each in zip(*kept, strict=True)))
+            said = Details(answers, right, each)
+            found = found or _room_for(said, len(data.inputs))
+            for array, value in zip(found, said, strict=True):
+                array[:, rows] = value.cpu().numpy()
     return Scores((losses / count).cpu().numpy(), (hits / count).cpu().numpy(), found)
+
+
+def _room_for(said: Details, num: int) -> Details:
+    """Arrays for what is said of all num examples, (S, num, ...): joining parts takes twice that."""
+    return Details(*(t.new_empty(len(t), num, *t.shape[2:], device="cpu").numpy() for t in said))
 
 
 def _right(answers: Tensor, data: Examples, tolerance: float) -> Tensor:

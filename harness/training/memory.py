@@ -34,7 +34,7 @@ from tasks.dataset import Dataset
 from tasks.stream import Stream
 
 NUMBER = 4  # bytes of a float32
-TWICE = 2  # what is drawn ahead and what is in use; a stream's blocks; answers in parts and joined
+TWICE = 2  # what is drawn ahead and what is in use; the blocks that a stream keeps
 
 # For `at_most_bytes`, generous: arrays of activations that a layer keeps, and FLOPs of its mixer
 # to a number kept. Shipped mixers keep 4 to 110 arrays at their defaults; those that keep more
@@ -64,18 +64,18 @@ def phases(spec: RunSpec, members: int = 1, device: str = "cpu") -> dict[str, in
     key = spec.cohort_key, kind
     if key not in _known:
         try:
-            _known[key] = _follow(spec, "cpu" if kind == "cuda" and not _has_gpu() else kind)
+            _known[key] = follow(spec, device="cpu" if kind == "cuda" and not _has_gpu() else kind)
         except Exception as error:  # whatever a plug-in does must not stop a plan
             _log.warning("memory of a run of %s is bounded, not predicted: %s", spec.task, error)
             _known[key] = {"training": at_most_bytes(spec, 1)}
     ahead = answers = 0
     if kind == "cpu":
         ahead = TWICE * num_ahead(spec) * _bytes_of(spec, spec.train.batch_size, spec.train.loss)
-        answers = TWICE * _answer_bytes(spec)
+        answers = _answer_bytes(spec)
     always = _evaluation_bytes(spec) + members * ahead
     out = {name: always + members * alone for name, alone in _known[key].items()}
     if "after training" in out:
-        out["after training"] += members * answers
+        out["after training"] += members * answers + _truth_bytes(spec, kind)
     return out
 
 
@@ -91,19 +91,20 @@ def at_most_bytes(spec: RunSpec, members: int, device: str = "cpu") -> int:
     numbers *= max(train.batch_size * length, longest) * task.num_documents
     numbers += COPIES_OF_LOGITS * train.batch_size * spec.num_scored * task.num_outputs
     numbers += COPIES_OF_WEIGHTS * cost(spec).params
-    own = NUMBER * numbers + 2 * TWICE * _answer_bytes(spec)
-    return round(members * own) + _evaluation_bytes(spec) + _drawn_bytes(spec, members, device)
+    own = NUMBER * numbers + 2 * _answer_bytes(spec)
+    shared = _evaluation_bytes(spec) + _truth_bytes(spec, "cpu")
+    return round(members * own) + shared + _drawn_bytes(spec, members, device)
 
 
 def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _follow(spec: RunSpec, device: str) -> dict[str, int]:
-    """Bytes of one member by phase, with evaluation sets of one batch."""
+def follow(spec: RunSpec, members: int = 1, device: str = "cpu") -> dict[str, int]:
+    """Bytes of tensors by phase, with evaluation sets of one batch and no examples ahead."""
     out = {}
     with FakeTensorMode(allow_non_fake_inputs=True), _Live(device) as live, _NoNumbers():
-        cohort = _One(spec, torch.device(device))
+        cohort = _Followed(spec, members, torch.device(device))
         out["building"] = live.lap()
         cohort._update(0)
         out["training"] = live.lap()
@@ -115,14 +116,16 @@ def _follow(spec: RunSpec, device: str) -> dict[str, int]:
     return out
 
 
-class _One(_Cohort):
-    """A cohort of one run, fed with examples that have shapes and no numbers."""
+class _Followed(_Cohort):
+    """A cohort of equal runs, fed with examples that have shapes and no numbers."""
 
-    def __init__(self, spec: RunSpec, device: torch.device):
-        super().__init__([spec], lambda event: None, device)
+    def __init__(self, spec: RunSpec, members: int, device: torch.device):
+        specs = [spec.model_copy(update={"seed": seed}) for seed in range(members)]
+        super().__init__(specs, lambda event: None, device)
 
     def _begin(self, specs: list[RunSpec]) -> tuple[_Shapes, Stack]:
-        return _Shapes(self.spec), Stack.without_values(self.spec, 1, self.device)
+        num = len(specs)
+        return _Shapes(self.spec, num), Stack.without_values(self.spec, num, self.device)
 
     def _provenance(self, specs: list[RunSpec]) -> dict:
         return {}
@@ -142,11 +145,11 @@ class _One(_Cohort):
 class _Shapes:
     """In place of `CohortData`."""
 
-    def __init__(self, spec: RunSpec):
-        self.spec = spec
+    def __init__(self, spec: RunSpec, members: int):
+        self.spec, self.members = spec, members
 
     def step(self, index: int) -> Examples:
-        return shapes(self.spec, (1, self.spec.train.batch_size), self.spec.train.loss)
+        return shapes(self.spec, (self.members, self.spec.train.batch_size), self.spec.train.loss)
 
 
 def shapes(spec: RunSpec, batch: tuple[int, ...], form: Form) -> Examples:
@@ -231,6 +234,15 @@ def _answer_bytes(spec: RunSpec) -> int:
     said = NUMBER * spec.task.num_outputs if spec.task.real_targets else 8
     tests = 3 if spec.train.counterfactual else 1
     return tests * spec.train.test_examples * spec.task.max_scored * (said + 1 + NUMBER)
+
+
+def _truth_bytes(spec: RunSpec, kind: str) -> int:
+    """What the best predictor says of the test, in float64, where targets are drawn."""
+    task = spec.task
+    if kind != "cpu" or not task.stochastic:
+        return 0
+    places = task.input_length + task.max_scored
+    return 8 * spec.train.test_examples * places * task.num_outputs
 
 
 def _drawn_bytes(spec: RunSpec, members: int, device: str) -> int:

@@ -23,10 +23,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from harness.layers import remembered
 from torch.autograd.function import once_differentiable
 
+from harness.layers import remembered
 from harness.mixers.orchid.cosine import CosinePair
 
 Kind = Literal["dft", "dct", "dct1"]
