@@ -12,6 +12,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -147,10 +148,10 @@ class _Cohort:
         batch = evaluation_batch(spec.task, role, size)
         return batch, examples(spec, batch, self._form).to(self.device)
 
-    def _truth(self, batch: Batch) -> np.ndarray:
-        """What the best predictor says where targets are drawn: (n, Q, V) probabilities."""
-        task = self.spec.task
-        return pick(task.distribution(batch), scored_positions(batch.targets, task.max_scored))
+    def _truth(self, batch: Batch, rows: slice) -> np.ndarray:
+        """What the best predictor says where targets are drawn: (b, Q, V) probabilities."""
+        task, part = self.spec.task, batch[rows]
+        return pick(task.distribution(part), scored_positions(part.targets, task.max_scored))
 
     def train(self) -> None:
         train, clock = self.train_spec, time.perf_counter()
@@ -271,7 +272,8 @@ class _Cohort:
         if train.effective_kernel_length:
             out |= effective_kernel_lengths(model, len(self.members), data, size)
         if task.stochastic:
-            out |= compare_with_optimum(model, len(self.members), data, self._truth(batch), size)
+            truth = partial(self._truth, batch)
+            out |= compare_with_optimum(model, len(self.members), data, truth, size)
         if train.counterfactual:
             out |= self._counterfactual(batch, data, scores)
         for length in train.test_lengths:

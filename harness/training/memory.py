@@ -75,7 +75,7 @@ def phases(spec: RunSpec, members: int = 1, device: str = "cpu") -> dict[str, in
     always = _evaluation_bytes(spec) + members * ahead
     out = {name: always + members * alone for name, alone in _known[key].items()}
     if "after training" in out:
-        out["after training"] += members * answers + _truth_bytes(spec, kind)
+        out["after training"] += members * answers
     return out
 
 
@@ -92,8 +92,7 @@ def at_most_bytes(spec: RunSpec, members: int, device: str = "cpu") -> int:
     numbers += COPIES_OF_LOGITS * train.batch_size * spec.num_scored * task.num_outputs
     numbers += COPIES_OF_WEIGHTS * cost(spec).params
     own = NUMBER * numbers + 2 * _answer_bytes(spec)
-    shared = _evaluation_bytes(spec) + _truth_bytes(spec, "cpu")
-    return round(members * own) + shared + _drawn_bytes(spec, members, device)
+    return round(members * own) + _evaluation_bytes(spec) + _drawn_bytes(spec, members, device)
 
 
 def _has_gpu() -> bool:
@@ -134,8 +133,8 @@ class _Followed(_Cohort):
         shape = (min(size, self.train_spec.batch_size),)
         return None, shapes(spec, shape, self._form).to(self.device)
 
-    def _truth(self, batch: Batch | None) -> np.ndarray:
-        num = min(self.train_spec.test_examples, self.train_spec.batch_size)
+    def _truth(self, batch: Batch | None, rows: slice) -> np.ndarray:
+        num = min(self.train_spec.test_examples, rows.stop - rows.start)
         return np.zeros((num, self.spec.task.max_scored, self.spec.task.num_outputs))
 
     def _counterfactual(self, *of_the_test: object) -> dict[str, np.ndarray]:
@@ -234,15 +233,6 @@ def _answer_bytes(spec: RunSpec) -> int:
     said = NUMBER * spec.task.num_outputs if spec.task.real_targets else 8
     tests = 3 if spec.train.counterfactual else 1
     return tests * spec.train.test_examples * spec.task.max_scored * (said + 1 + NUMBER)
-
-
-def _truth_bytes(spec: RunSpec, kind: str) -> int:
-    """What the best predictor says of the test, in float64, where targets are drawn."""
-    task = spec.task
-    if kind != "cpu" or not task.stochastic:
-        return 0
-    places = task.input_length + task.max_scored
-    return 8 * spec.train.test_examples * places * task.num_outputs
 
 
 def _drawn_bytes(spec: RunSpec, members: int, device: str) -> int:

@@ -67,7 +67,7 @@ MEASURED = {
     ),
     "long and few": (
         1,
-        data_of({"name": "listops", "length": 1999, "min_length": 1000}, "attention", batch=2),
+        data_of({**RECALL, "length": 2000}, "attention", batch=2),
     ),
     "a scan": (2, data_of({**RECALL, "length": 64}, "selective_scan", width=32, batch=8)),
     "another length after training": (
@@ -77,7 +77,16 @@ MEASURED = {
 }
 
 
-@pytest.mark.parametrize("case", MEASURED)
+QUICKLY = ("orchid, stacked", "many classes")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *QUICKLY,
+        *(pytest.param(case, marks=pytest.mark.slow) for case in MEASURED if case not in QUICKLY),
+    ],
+)
 def test_prediction_is_what_the_profiler_measures(case):
     members, data = MEASURED[case]
     command = [sys.executable, "-c", MEASURE, json.dumps([members, data])]
@@ -111,11 +120,11 @@ def of_mixer(name: str) -> RunSpec:
     return spec.model_copy(update={"model": spec.model.model_copy(update={"mixer": mixer})})
 
 
-FIRST = {name.split("-")[0]: name for name in reversed(MIXERS)}.values()  # one case a mixer
-WIDE = ("orchid-causal", "orchid-window", "delta_net-gated", "gated_linear_attention-fast")
+QUICK = ("attention-window", "orchid-causal", "fnet")
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in MIXERS if name not in QUICK]
 
 
-@pytest.mark.parametrize("name", [*FIRST, *WIDE])
+@pytest.mark.parametrize("name", [*QUICK, *SLOW])
 def test_members_take_the_same_and_no_evaluation_takes_more_than_training(name):
     spec = of_mixer(name)
     one, three = memory.follow(spec), memory.follow(spec, 3)
@@ -138,7 +147,7 @@ MEASURING = {
 def test_measuring_after_training_takes_no_more_than_training(what):
     spec = parse(RunSpec, data_of({**RECALL, "length": 32}, "orchid", batch=8, **MEASURING[what]))
     found = memory.phases(spec)
-    assert found["evaluation"] < found["after training"] <= found["training"]
+    assert max(found["evaluation"], found["after training"]) <= found["training"]
 
 
 KINDS = ("markov_chains", "in_context_languages", "mqar", "dyck", "continuous_mqar", "compression")
