@@ -77,16 +77,13 @@ MEASURED = {
 }
 
 
-QUICKLY = ("orchid, stacked", "many classes")
+QUICK_CASES = ("orchid, stacked", "many classes")
+SLOW_CASES = [
+    pytest.param(case, marks=pytest.mark.slow) for case in MEASURED if case not in QUICK_CASES
+]
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        *QUICKLY,
-        *(pytest.param(case, marks=pytest.mark.slow) for case in MEASURED if case not in QUICKLY),
-    ],
-)
+@pytest.mark.parametrize("case", [*QUICK_CASES, *SLOW_CASES])
 def test_prediction_is_what_the_profiler_measures(case):
     members, data = MEASURED[case]
     command = [sys.executable, "-c", MEASURE, json.dumps([members, data])]
