@@ -115,8 +115,8 @@ def compare_with_optimum(
     """How far predictions are from the best ones, where targets are drawn: metric -> (S,).
 
     truth: rows of data -> (b, Q, V) probabilities p of the best predictor; the model says q. Means
-    over targets of `loss above optimum` log p(y) - log q(y) and `KL from optimum` sum p log(p / q), in nats;
-    `total variation` sum |p - q| / 2; `legal`: the likeliest class under q has p > 0.
+    over targets of `loss above optimum` log p(y) - log q(y) and `KL from optimum` sum p log(p / q),
+    in nats; `total variation` sum |p - q| / 2; `legal`: the likeliest class under q has p > 0.
     """
     sums: dict[str, Tensor] = {}
     count = 0
