@@ -12,9 +12,11 @@ import json
 import os
 import socket
 import sqlite3
+import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +27,7 @@ from harness.training.events import Diverged, Event, Failed, Finished, Measured,
 if TYPE_CHECKING:  # reports read ledgers without torch
     from ablations.ablation import Ablation, Arm, Run
     from ablations.claim import Resolved
+    from harness.spec import RunSpec
 
 FILE = "ledger.sqlite"
 VERSION = 3
@@ -71,6 +74,29 @@ class Selection(NamedTuple):
     note: str
 
 
+class _Curves:
+    """What a run in training has measured, (split, metric) -> steps, values: a cluster trains
+    tens of thousands of runs at once, whose events would fill the driver's memory."""
+
+    def __init__(self):
+        self._curves: dict[tuple[str, str], tuple[array, array]] = {}
+
+    def take(self, event: Measured) -> None:
+        for metric, value in event.values.items():
+            key = sys.intern(event.split), sys.intern(metric)
+            if key not in self._curves:
+                self._curves[key] = array("q"), array("d")
+            steps, values = self._curves[key]
+            steps.append(event.step)
+            values.append(value)
+
+    def rows(self) -> Iterator[tuple[str, str, int, float]]:
+        """(split, metric, step, value)."""
+        for key, curve in self._curves.items():
+            for point in zip(*curve, strict=True):
+                yield *key, *point
+
+
 class Ledger:
     """The writer. Use it as a context manager: it takes the lock and gives it back.
 
@@ -82,8 +108,8 @@ class Ledger:
         self.folder, self.path = folder, folder / FILE
         self._guard = threading.Lock()
         self._pending: list[tuple] = []  # complete runs, not yet written
-        self._open: dict[str, list[Measured]] = {}  # what runs in training have measured
-        self._specs: dict[str, str] = {}
+        self._open: dict[str, _Curves] = {}  # what runs in training have measured
+        self._specs: dict[str, RunSpec] = {}
         self._error: Exception | None = None
         self._stop = threading.Event()
 
@@ -122,13 +148,13 @@ class Ledger:
         """Takes an event; a run reaches the file within 200 ms of its end."""
         self._raise_error()
         if isinstance(event, Started):
-            self._open[event.run_id] = []
+            self._open[event.run_id] = _Curves()
         elif isinstance(event, Measured):
-            self._open.setdefault(event.run_id, []).append(event)
+            self._open.setdefault(event.run_id, _Curves()).take(event)
         else:
-            measured = self._open.pop(event.run_id, [])
+            curves = self._open.pop(event.run_id, _Curves())
             with self._guard:
-                self._pending.append((event, measured, time.time()))
+                self._pending.append((event, curves, time.time()))
 
     def flush(self) -> None:
         """Writes what is pending; on return it is on the disk."""
@@ -155,7 +181,7 @@ class Ledger:
         num_looks: how often the command may look at the claims before they are settled.
         """
         runs = list(runs)
-        self._specs.update({run.spec.run_id: json.dumps(to_data(run.spec)) for run in runs})
+        self._specs.update({run.spec.run_id: run.spec for run in runs})
         meta = {
             "name": ablation.name,
             "question": ablation.question,
@@ -351,20 +377,21 @@ class Ledger:
             return
         try:
             with self._db:
-                for event, measured, at in self._pending:
-                    self._write_run(event, measured, at)
+                for event, curves, at in self._pending:
+                    self._write_run(event, curves, at)
         except sqlite3.Error as error:
             self._error = error
             return
         self._pending.clear()
 
-    def _write_run(self, event: Event, measured: list[Measured], at: float) -> None:
+    def _write_run(self, event: Event, curves: _Curves, at: float) -> None:
         status = {Finished: "finished", Diverged: "diverged", Failed: "failed"}[type(event)]
         if isinstance(event, Failed):
             self._db.execute(
                 "INSERT INTO failures VALUES (?, ?, ?, ?)",
                 (event.run_id, event.message, event.traceback, at),
             )
+        spec = self._specs.get(event.run_id)
         self._db.execute("DELETE FROM measurements WHERE run_id = ?", (event.run_id,))
         self._db.execute(
             "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -376,18 +403,14 @@ class Ledger:
                 getattr(event, "steps_to_solve", None),
                 getattr(event, "message", None),
                 getattr(event, "traceback", None),
-                self._specs.get(event.run_id),
+                spec and json.dumps(to_data(spec)),
                 json.dumps(getattr(event, "provenance", {})),
                 at,
             ),
         )
         self._db.executemany(
             "INSERT OR REPLACE INTO measurements VALUES (?, ?, ?, ?, ?)",
-            [
-                (m.run_id, m.split, metric, m.step, value)
-                for m in measured
-                for metric, value in m.values.items()
-            ],
+            [(event.run_id, *row) for row in curves.rows()],
         )
         self._db.executemany(
             "INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?, ?, ?)",

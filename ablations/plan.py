@@ -1,13 +1,15 @@
-"""From runs to cohorts, with what they will cost; from specifications alone, never from timings,
-so that every executor plans alike and a resumed plan is the same plan.
+"""From runs to cohorts, with what they will cost; from specifications and the number of workers
+alone, never from timings, so that every executor plans alike and a resumed plan is the same plan.
 
-Only the memory of the worker is the machine's: where it is short, cohorts are smaller there. On a
+Only the memory of a worker is the machine's: where it is short, cohorts are smaller there. On a
 CPU no number depends on that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from ablations.ablation import Run
@@ -29,6 +31,10 @@ STEP_OVERHEAD_S = 4e-3
 CPU_FLOPS_PER_S = 8e9
 CUDA_FLOPS_PER_S = 2e12
 
+# Of cutting cohorts shorter so that no worker stands idle: shares of the longest cohort, of a
+# worker's time, and of the best time so far, as estimates are no better than that.
+CUT_TO, SMALL_PART, CLEARLY_SOONER = 0.97, 0.25, 0.98
+
 
 class Cohort(NamedTuple):
     """Runs to be trained together, an estimate of the seconds on one CPU worker or GPU, and
@@ -44,25 +50,89 @@ class Cohort(NamedTuple):
 
 
 def cohorts(
-    runs: Iterable[Run | RunSpec], device: str = "cpu", memory: int | None = None
+    runs: Iterable[Run | RunSpec],
+    device: str = "cpu",
+    workers: int = 1,
+    memory: int | None = None,
 ) -> list[Cohort]:
     """Groups runs that can be trained together; the longest cohorts first.
 
+    workers: how many cohorts are trained at a time. Cohorts are as large as they may be, or
+    smaller where by the estimates all of them then end sooner.
     memory: bytes that a worker has, None where that is not known. A run that does not fit by
     itself is trained alone all the same.
     """
-    groups: dict[str, list[RunSpec]] = {}
-    for run in runs:
-        spec = run.spec if isinstance(run, Run) else run
-        groups.setdefault(spec.cohort_key, []).append(spec)
+    groups = _groups(run.spec if isinstance(run, Run) else run for run in runs)
+    sizes = [cohort_size(specs[0], device, memory, most=len(specs)) for specs in groups]
+    cuts = _num_parts(groups, sizes, device, workers)
     out = []
-    for specs in groups.values():
-        size = cohort_size(specs[0], device, memory, most=len(specs))
-        num = -(-len(specs) // max(1, size))
+    for specs, size, num in zip(groups, sizes, cuts, strict=True):
         for part in range(num):  # of equal size, give or take one
             members = tuple(specs[part::num])
             out.append(Cohort(members, estimate_s(members, device), fits=size > 0))
     return sorted(out, key=lambda cohort: -cohort.estimate_s)
+
+
+def makespan_s(estimates_s: Iterable[float], workers: int) -> float:
+    """Seconds until all have ended, when each worker that falls idle takes the longest left."""
+    loads = [0.0] * workers
+    for seconds in sorted(estimates_s, reverse=True):
+        heapq.heapreplace(loads, loads[0] + seconds)
+    return max(loads)
+
+
+def _groups(specs: Iterable[RunSpec]) -> list[list[RunSpec]]:
+    """Those that can be trained together. Runs of one arm and nuisance setting share the parts of
+    their specification, so that few keys have to be computed."""
+    groups: dict[str, list[RunSpec]] = {}
+    group_of_parts: dict[tuple, list[RunSpec]] = {}
+    for spec in specs:
+        parts = (id(spec.task), id(spec.model), id(spec.train), spec.purpose)
+        if parts not in group_of_parts:
+            group_of_parts[parts] = groups.setdefault(spec.cohort_key, [])
+        group_of_parts[parts].append(spec)  # and so keeps alive what the ids stand for
+    return list(groups.values())
+
+
+def _num_parts(
+    groups: Sequence[Sequence[RunSpec]], most: Sequence[int], device: str, workers: int
+) -> list[int]:
+    """Into how many cohorts to cut each group, none larger than its `most`.
+
+    Starts with the largest cohorts and cuts the longest ones shorter, little by little, down to a
+    small part of what a worker has to do; keeps what ends clearly sooner than all before it.
+    """
+
+    @cache
+    def seconds(group: int, members: int) -> float:
+        return estimate_s(groups[group][:members], device)
+
+    def lengths() -> Iterator[float]:
+        for group, num in enumerate(parts):
+            small, num_larger = divmod(len(groups[group]), num)
+            yield from [seconds(group, small)] * (num - num_larger)
+            yield from [seconds(group, small + 1)] * num_larger if num_larger else ()
+
+    sizes = [min(len(specs), max(1, size)) for specs, size in zip(groups, most, strict=True)]
+    parts = [-(-len(specs) // size) for specs, size in zip(groups, sizes, strict=True)]
+    best, best_s = list(parts), makespan_s(lengths(), workers)
+    while workers > 1:
+        longest = {group: seconds(group, size) for group, size in enumerate(sizes) if size > 1}
+        limit_s = CUT_TO * max(longest.values(), default=0.0)
+        if limit_s <= SMALL_PART * sum(lengths()) / workers:
+            break
+        over = [group for group, length_s in longest.items() if length_s > limit_s]
+        for num_cut, group in enumerate(over, 1):
+            while sizes[group] > 1 and seconds(group, sizes[group]) > limit_s:
+                sizes[group] -= 1
+            parts[group] = -(-len(groups[group]) // sizes[group])
+            sizes[group] = -(-len(groups[group]) // parts[group])
+            if num_cut & (num_cut - 1) and num_cut < len(over):
+                continue  # of many, it is enough to look after 1, 2, 4, ...
+            found_s = makespan_s(lengths(), workers)
+            if found_s < CLEARLY_SOONER * best_s:
+                best, best_s = list(parts), found_s
+    return best
 
 
 def cohort_size(

@@ -18,13 +18,15 @@ from typing import Any, NamedTuple, Protocol
 from ablations import dotted, executors, selection
 from ablations.ablation import Ablation, Arm, Run, with_nuisance
 from ablations.executors import Executor
+from ablations.executors.local import usable_cpus
 from ablations.ledger import FILE, Ledger, open_for_reading
 from ablations.match import WORDS, Match, number_at
-from ablations.plan import Cohort, cohorts, largest
+from ablations.plan import Cohort, cohorts, largest, makespan_s
 from harness.cost import cost, training_flops
 from harness.foundation.config import to_data
 from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
+from harness.training import precision
 from harness.training.data import evaluation_batch
 from harness.training.events import Diverged, Event, Finished
 from harness.training.memory import peak_bytes
@@ -51,9 +53,7 @@ class Plan(NamedTuple):
 
     def estimate_s(self, workers: int) -> float:
         """Seconds until the pending runs have ended, runs that are to be chosen not counted."""
-        total = sum(cohort.estimate_s for cohort in self.cohorts)
-        longest = max((cohort.estimate_s for cohort in self.cohorts), default=0.0)
-        return max(longest, total / workers)
+        return makespan_s((cohort.estimate_s for cohort in self.cohorts), workers)
 
     def most_memory(self) -> Memory | None:
         """Of the cohort that takes the most; None where there is nothing to train."""
@@ -117,12 +117,14 @@ def make_plan(
     chosen: dict[str, dict[str, Any]],
     device: str = "cpu",
     num_seeds: Mapping[str, int] | None = None,
+    workers: int = 1,
     worker_memory: Callable[[], int | None] = lambda: None,
 ) -> Plan:
     """The plan, given the status of known runs and the nuisances chosen so far.
 
     worker_memory: asked only where something is to be trained; see `Executor`.
     num_seeds: confirmation seeds of arms (by condition_id) that have more than the ablation asks.
+    workers: how many cohorts are trained at a time.
     """
     runs = [*ablation.selection_runs(), *ablation.confirmation_runs(chosen, num_seeds)]
     undecided = ablation.needs_selection * sum(
@@ -137,14 +139,19 @@ def make_plan(
             pending.append(run)
     to_choose = undecided * ablation.seeds.confirmation
     memory = worker_memory() if pending else None
-    planned = cohorts(pending, device, memory)
+    planned = cohorts(pending, device, workers, memory)
     return Plan(runs, pending, to_choose, dict(counts), planned, device, memory)
 
 
 def plan_from_folder(
-    ablation: Ablation, folder: Path, worker_memory: Callable[[], int | None] = lambda: None
+    ablation: Ablation,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    worker_memory: Callable[[], int | None] = lambda: None,
 ) -> Plan:
-    """The plan against what a folder already holds; reads only."""
+    """The plan against what a folder already holds; reads only. workers: by default one a core."""
     statuses: dict[str, str] = {}
     chosen: dict[str, dict] = {}
     num_seeds: dict[str, int] = {}
@@ -158,7 +165,8 @@ def plan_from_folder(
         text = db.execute("SELECT value FROM meta WHERE key = 'num_seeds'").fetchone()
         num_seeds = ablation.still_asked(json.loads(text[0])) if text else {}
         db.close()
-    return make_plan(ablation, statuses, chosen, num_seeds=num_seeds, worker_memory=worker_memory)
+    workers = workers or usable_cpus()
+    return make_plan(ablation, statuses, chosen, device, num_seeds, workers, worker_memory)
 
 
 def run(
@@ -179,6 +187,7 @@ def run(
     """
     folder = Path(out) if out is not None else default_folder(ablation)
     engine = engine or executors.make("auto")
+    _check_precision(ablation, engine.device)
     about = {"executor": engine.name, **source_state()}
     with Ledger(folder) as ledger:
         _check_folder(ablation, ledger)
@@ -196,7 +205,7 @@ def run(
             for watcher in watchers:
                 watcher.planned(plan, stage, engine.num_workers)
             if todo:
-                engine.execute(cohorts(todo, engine.device, plan.memory), emit)
+                engine.execute(cohorts(todo, engine.device, engine.num_workers, plan.memory), emit)
                 ledger.flush()
             return todo
 
@@ -296,7 +305,13 @@ def _replan(
 ) -> Plan:
     chosen = {key: choice.nuisance for key, choice in ledger.selections(ablation.grid_id).items()}
     plan = make_plan(
-        ablation, ledger.statuses(), chosen, engine.device, num_seeds, engine.worker_memory
+        ablation,
+        ledger.statuses(),
+        chosen,
+        engine.device,
+        num_seeds,
+        engine.num_workers,
+        engine.worker_memory,
     )
     ledger.write_plan(ablation, facts, plan.runs, plan.to_choose, num_seeds, num_looks)
     return plan
@@ -322,7 +337,8 @@ def _retry_failed(runs: Sequence[Run], ledger: Ledger, engine: Executor, emit) -
     statuses = ledger.statuses()
     failed = [run for run in runs if statuses.get(run.spec.run_id) == "failed"]
     if failed:
-        engine.execute(cohorts(failed, engine.device, engine.worker_memory()), emit)
+        planned = cohorts(failed, engine.device, engine.num_workers, engine.worker_memory())
+        engine.execute(planned, emit)
         ledger.flush()
 
 
@@ -369,6 +385,23 @@ def source_state() -> dict[str, str]:
             found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
             state["commit"] = found.stdout.strip()
     return state
+
+
+def _check_precision(ablation: Ablation, device: str) -> None:
+    """No arm claims a precision that the device does not have."""
+    without = [
+        arm.label
+        for arm in ablation.arms
+        for nuisance in ablation.nuisances
+        if with_nuisance(arm.spec, nuisance).train.precision == "tf32"
+    ]
+    if without and device == "cpu":
+        raise HarnessError(
+            "train.precision tf32 has no effect on a CPU, and these arms ask for it: "
+            + ", ".join(dict.fromkeys(without)),
+            where=ablation.name,
+            fix=precision.FIX,
+        )
 
 
 def _check_folder(ablation: Ablation, ledger: Ledger) -> None:

@@ -13,16 +13,9 @@ from pathlib import Path
 
 import click
 
+from harness.bench.verbs import bench
 from harness.foundation.errors import HarnessError
-
-SCALE = click.option("--scale", default="smoke", show_default=True, help="smoke, laptop or paper")
-OUT = click.option("--out", type=click.Path(path_type=Path), help="output folder [runs/NAME-SCALE]")
-SET = click.option("--set", "overrides", multiple=True, metavar="a.b=c", help="set a field of base")
-PLUGIN = click.option("--plugin", "plugins", multiple=True, help="Python file with own components")
-MULTIVERSE = click.option(
-    "--multiverse", is_flag=True, help="the claims under every protocol of `multiverse`"
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="machine-readable output")
+from harness.options import JSON, MULTIVERSE, OUT, PLUGIN, SCALE, SET
 
 
 class _Verbs(click.Group):
@@ -121,7 +114,7 @@ def plan(name, scale, out, overrides, plugins, multiverse, as_json) -> None:
     ablation = ablations.load(name, scale=scale, overrides=overrides, multiverse=multiverse)
     folder = _folder_of(name, out, ablation)
     engine = executors.make("local", device="cpu")
-    planned = runner.plan_from_folder(ablation, folder, engine.worker_memory)
+    planned = runner.plan_from_folder(ablation, folder, worker_memory=engine.worker_memory)
     planned = plan_data(ablation, planned, folder)
     ahead = prospects(ablation)
     if as_json:
@@ -437,84 +430,7 @@ def doctor() -> None:
         sys.exit(2)
 
 
-@main.group()
-def bench() -> None:
-    """Times what is meant to be fast, as ratios within one process."""
-
-
-@bench.command(name="cohort")
-@click.option("--members", type=click.IntRange(min=2), default=16, show_default=True)
-@JSON
-def bench_cohort(members: int, as_json: bool) -> None:
-    """Many runs: one at a time, stacked, by vmap; then whole trainings in two workers."""
-    from harness.bench import cohort, throughput
-
-    parts = {"step": cohort.measure(members), "trainings": throughput.measure(members)}
-    if as_json:
-        click.echo(json.dumps(parts, indent=2))
-    else:
-        click.echo(cohort.render(parts["step"]) + "\n")
-        click.echo(throughput.render(parts["trainings"]))
-
-
-@bench.command(name="orchid")
-@JSON
-def bench_orchid(as_json: bool) -> None:
-    """Orchid's layer: its fast path, the modules it stands for, its projections alone."""
-    from harness.bench import orchid
-
-    result = orchid.measure()
-    click.echo(json.dumps(result, indent=2) if as_json else orchid.render(result))
-
-
-@bench.command(name="data")
-@JSON
-def bench_data(as_json: bool) -> None:
-    """Generators: examples a second against their plain rule, and their share of a step."""
-    from harness.bench import data
-
-    result = data.measure()
-    click.echo(json.dumps(result, indent=2) if as_json else data.render(result))
-
-
-@bench.command(name="runner")
-@click.option("--ray", "with_ray", is_flag=True, help="through Ray Tune as well")
-@JSON
-def bench_runner(with_ray: bool, as_json: bool) -> None:
-    """What the runner adds to training: driver time and memory a run, ledger, start-up."""
-    from harness.bench import runner
-
-    result = runner.measure(with_ray=with_ray)
-    click.echo(json.dumps(result, indent=2) if as_json else runner.render(result))
-
-
-@bench.command(name="mixers")
-@click.argument("names", nargs=-1, metavar="[MIXER]...")
-@click.option("--length", "lengths", type=click.IntRange(min=2), multiple=True, help="[64 to 4096]")
-@click.option("--svg", type=click.Path(path_type=Path), help="write the figure here")
-@PLUGIN
-@JSON
-def bench_mixers(names, lengths, svg: Path | None, plugins, as_json: bool) -> None:
-    """Every mixer against length: time, peak memory, ratio to attention."""
-    from harness.bench import mixers
-    from reports import write_text
-
-    _load_plugins(plugins)
-    result = mixers.measure(sorted(lengths) or mixers.LENGTHS, names)
-    if svg is not None:
-        write_text(svg, mixers.figure(result))
-    click.echo(json.dumps(result, indent=2) if as_json else mixers.render(result))
-
-
-@bench.command(name="report")
-@click.option("--runs", "sizes", type=click.IntRange(min=1000), multiple=True, help="[1000, 10000]")
-@JSON
-def bench_report(sizes, as_json: bool) -> None:
-    """`orchid report` against the number of runs: time, memory, size of the page."""
-    from harness.bench import report as measured
-
-    result = measured.measure(sizes or measured.SIZES)
-    click.echo(json.dumps(result, indent=2) if as_json else measured.render(result))
+main.add_command(bench)
 
 
 @main.command()

@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from torch.autograd.function import once_differentiable
 
 Init = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 Constants = TypeVar("Constants", Tensor, tuple[Tensor, ...])
+Function = Callable[..., Any]
 Kind = Literal["own", "projection", "residual", "bias", "embedding"]
 
 
@@ -68,6 +69,31 @@ def normal(std: float) -> Init:
 def constant(value: float | np.ndarray) -> Init:
     """The same value, or the same array, for every seed."""
     return lambda rng, shape: np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
+
+
+def full_precision(function: Function) -> Function:
+    """The function in float32 where `train.precision: bfloat16` lowers the numbers around it.
+
+    For what sums long or knows no bfloat16: norms, convolutions, Fourier transforms, recurrences,
+    and whatever has an own backward pass. Under torch.autocast its tensors come as
+    float32 and nothing inside is lowered; elsewhere the function is as it is.
+    """
+
+    @wraps(function)
+    def run(*args, **kwargs):
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                with torch.autocast(device, enabled=False):
+                    options = {name: _widened(value) for name, value in kwargs.items()}
+                    return function(*map(_widened, args), **options)
+        return function(*args, **kwargs)
+
+    return run
+
+
+def _widened(value: Any) -> Any:
+    lowered = isinstance(value, Tensor) and value.dtype == torch.bfloat16
+    return value.float() if lowered else value
 
 
 def per_channel(value: Tensor) -> Tensor:
@@ -179,12 +205,22 @@ def gelu(x: Tensor) -> Tensor:
     its place in the stack. Where a member's size leaves no such rest the fused kernel serves;
     elsewhere the function is composed of kernels that round alike everywhere.
     """
-    return F.gelu(x) if _fills_registers(x) else x * torch.erf(x * math.sqrt(0.5)).add(1).mul(0.5)
+    return F.gelu(x) if _fills_registers(x) else _gelu(x)
+
+
+@full_precision
+def _gelu(x: Tensor) -> Tensor:
+    return x * torch.erf(x * math.sqrt(0.5)).add(1).mul(0.5)
 
 
 def sigmoid(x: Tensor) -> Tensor:
     """1 / (1 + exp(-x)), the same bits at every place of an array; see `gelu`."""
-    return torch.sigmoid(x) if _fills_registers(x) else torch.tanh(x * 0.5).add(1).mul(0.5)
+    return torch.sigmoid(x) if _fills_registers(x) else _sigmoid(x)
+
+
+@full_precision
+def _sigmoid(x: Tensor) -> Tensor:
+    return torch.tanh(x * 0.5).add(1).mul(0.5)
 
 
 def silu(x: Tensor) -> Tensor:
@@ -206,6 +242,7 @@ class LayerNorm(nn.Module):
         self.weight = parameter((width,), Recipe(constant(1.0), decay=False))
         self.bias = parameter((width,), Recipe(constant(0.0), decay=False))
 
+    @full_precision
     def forward(self, x: Tensor) -> Tensor:
         if self.weight.ndim == 1:
             return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
@@ -229,6 +266,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(width))
         self.register_buffer("running_var", torch.ones(width))
 
+    @full_precision
     def forward(self, x: Tensor) -> Tensor:
         mean, var = self.running_mean, self.running_var
         if self.training and torch.is_grad_enabled():
@@ -246,10 +284,14 @@ class BatchNorm(nn.Module):
             self.running_var = self.running_var[rows]
 
     def _follow(self, mean: Tensor, var: Tensor, count: int) -> None:
-        """Running statistics (D) become (S, D) with the first stacked batch."""
+        """Running statistics (D) become (S, D) with the first stacked batch, and are then changed
+        in place, so that a recorded step goes on from where the last one left them."""
         unbiased = var * (count / max(1, count - 1))
-        self.running_mean = torch.lerp(self.running_mean.expand_as(mean), mean, self.momentum)
-        self.running_var = torch.lerp(self.running_var.expand_as(var), unbiased, self.momentum)
+        if self.running_mean.shape != mean.shape:
+            self.running_mean = self.running_mean.expand_as(mean).clone()
+            self.running_var = self.running_var.expand_as(var).clone()
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(unbiased, self.momentum)
 
 
 class Embedding(nn.Module):
@@ -305,6 +347,7 @@ class ShortConv(nn.Module):
         return depthwise_conv(x, self.weight, self.past, self.bias)
 
 
+@full_precision
 def depthwise_conv(x: Tensor, weight: Tensor, past: int, bias: Tensor | None = None) -> Tensor:
     """Zero-padded depthwise correlation by shifted multiply-adds; see `ShortConv`.
 

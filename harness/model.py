@@ -25,6 +25,7 @@ from harness.layers import (
     Recipe,
     ShortConv,
     constant,
+    full_precision,
     gelu,
     linear,
     normal,
@@ -33,6 +34,7 @@ from harness.layers import (
 )
 from harness.mixers.base import State
 from harness.spec import ChannelMixer, Layer, RunSpec
+from harness.training.precision import forward_in
 
 GPT2_STD = 0.02
 
@@ -144,13 +146,15 @@ class Compare(nn.Module):
 
 class Model(nn.Module):
     """Inputs (S, B, L) tokens or (S, B, L, F) features to logits, or numbers, (S, B, Q, V);
-    without the S for a model that is not stacked."""
+    without the S for a model that is not stacked. It computes in `train.precision`, and what it
+    gives is float32 in any."""
 
     def __init__(self, spec: RunSpec):
         super().__init__()
         model = spec.model
         gpt2 = model.init != "torch"
         std = model.embedding_std or (GPT2_STD if gpt2 else 1.0)
+        self.precision = spec.train.precision
         task = spec.task
         self.num_features = task.num_features
         if task.num_features:
@@ -183,10 +187,15 @@ class Model(nn.Module):
 
     def forward(self, inputs: Tensor, scored: Tensor | None) -> Tensor:
         """scored: (S, B, Q) positions whose logits are wanted; None wants all of them."""
+        with forward_in(self.precision, inputs.device):
+            logits = self._logits(inputs, scored)
+        return logits.float() if logits.dtype == torch.bfloat16 else logits
+
+    def _logits(self, inputs: Tensor, scored: Tensor | None) -> Tensor:
         if self.compare is not None:  # each document by itself
             dim = inputs.ndim - (2 if self.num_features else 1)
             inputs = inputs.unflatten(dim, (self.num_documents, -1)).flatten(dim - 1, dim)
-        x = self.embedding(inputs)
+        x = full_precision(self.embedding)(inputs)  # the residual stream is float32 from here on
         if self.positions is not None:
             x = x + self.positions[..., : x.shape[-2], :].unsqueeze(-3)
         x = self.embedding_dropout(x)

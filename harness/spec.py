@@ -6,6 +6,7 @@ the whole sequence may not be trained where its input tells the answer.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -15,6 +16,7 @@ from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import short_hash
 from harness.mixers.base import MIXERS, Mixer, Regime
 from harness.mixers.orchid.intervention import INTERVENTIONS, Intervention
+from harness.training.precision import Precision
 from tasks.base import TASKS, Count, Form, Task
 from tasks.check import check_sizes
 
@@ -172,6 +174,10 @@ class TrainSpec(Config):
         evaluations in a row with at least that accuracy.
     stop_when_solved: end the run there. It pins accuracy near the threshold, so it suits
         questions about speed and no others.
+    precision: `float32`; `tf32`, float32 products on the tensor cores of a GPU (a CPU has none and
+        refuses it); `bfloat16`, forward passes under torch.autocast, of training and evaluation
+        alike. Parameters, optimiser state, losses, norms, convolutions and recurrences are float32
+        in all of them (`harness.training.precision`).
     interventions: what is done to the kernel of the input after training; the test accuracy
         under each is measured too. Runs without such a kernel are measured as they are.
     effective_kernel_length: measure the taps that hold 95 % of the energy of trained kernels.
@@ -197,6 +203,7 @@ class TrainSpec(Config):
     solve_threshold: Fraction = 0.99
     solve_patience: Count = 2
     stop_when_solved: bool = False
+    precision: Precision = "float32"
     interventions: Annotated[tuple[Intervention, ...], FromRegistry(INTERVENTIONS)] = ()
     effective_kernel_length: bool = False
     test_lengths: tuple[Count, ...] = ()
@@ -275,7 +282,7 @@ class RunSpec(Config):
         """What data and initial weights depend on; disjoint for the two purposes."""
         return f"{self.purpose} {self.seed}"
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Hash of everything that decides the run's numbers."""
         return short_hash(identity(self))

@@ -40,7 +40,8 @@ def make(
 ) -> Executor:
     """The executor of that name: `local`, `ray`, or `auto`: Ray for a cluster or several GPUs.
 
-    workers: processes (local) or cohorts at a time (Ray). device: `cpu`, `cuda` or `auto`.
+    workers: processes (local) or cohorts at a time (Ray), for which the cohorts are planned; of a
+    cluster only the latter. device: `cpu`, `cuda` or `auto`.
     per_gpu: cohorts that share one GPU (Ray). plugins: files that workers import too.
     """
     if name not in ("auto", "local", "ray"):
@@ -56,6 +57,8 @@ def make(
     if name == "auto":
         name = "ray" if address or (device == "cuda" and num_gpus > 1) else "local"
     if name == "ray":
+        if device == "cuda" and not address:
+            workers = workers or num_gpus * per_gpu
         from ablations.executors.ray_tune import RayTune
 
         return RayTune(

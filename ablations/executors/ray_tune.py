@@ -45,7 +45,8 @@ _ENVIRONMENT = {
 
 class RayTune:
     """workers: cohorts at a time on this machine. per_gpu: cohorts that share one GPU.
-    address: an existing cluster (`auto`, or its address); its own resources set the limit.
+    address: an existing cluster (`auto`, or its address); its own resources set the limit, and
+    workers only says for how many the cohorts are planned.
     """
 
     name = "ray"

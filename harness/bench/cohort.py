@@ -1,4 +1,5 @@
-"""One training step of a cohort: members one at a time, stacked by hand, and by vmap."""
+"""A cohort: one training step of its members one at a time, stacked by hand, and by vmap; and whole
+trainings (`harness.bench.throughput`)."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.bench import interleaved, machine
+from harness.bench import Ratio, describe, interleaved, machine, ratio_of, throughput
 from harness.foundation.config import parse
 from harness.foundation.seeding import generator
 from harness.layers import initialise
@@ -24,21 +25,21 @@ REPETITIONS = 9
 
 
 def measure(members: int) -> dict[str, Any]:
-    """Forward and backward of a cohort: one member at a time, stacked by hand, and by vmap."""
+    """Forward and backward of a cohort, one member at a time, stacked by hand, and by vmap; then
+    trainings of up to so many members a worker."""
     torch.set_num_threads(1)
     sections = {}
     for width, length, batch in ((16, 24, 64), (32, 32, 16), (64, 128, 8)):
         for mixer in ("attention", "orchid"):
             name = f"{mixer}, width {width}, length {length}, batch {batch}"
             sections[name] = _compare(_spec(mixer, width, length, batch), members)
-    return {"members": members, **machine(), "sections": sections}
+    trainings = throughput.measure(members)
+    return {"members": members, **machine(), "sections": sections, "trainings": trainings}
 
 
 def render(result: dict[str, Any]) -> str:
     """The result as text."""
-    lines = [
-        f"{result['members']} members, one thread, torch {result['torch']}; ms a step and member"
-    ]
+    lines = [describe(result), f"{result['members']} members; ms a step and member"]
     for name, timings in result["sections"].items():
         lines += ["", name]
         slowest = timings[0]["median_ms"]
@@ -48,7 +49,18 @@ def render(result: dict[str, Any]) -> str:
                 f"({timing['low_ms']:.2f} to {timing['high_ms']:.2f})  "
                 f"{slowest / timing['median_ms']:5.2f} x"
             )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", throughput.render(result["trainings"])])
+
+
+def ratios(result: dict[str, Any]) -> list[Ratio]:
+    """Stacked over one at a time; in cohorts over one after another."""
+    out = []
+    for name, timings in result["sections"].items():
+        each = {timing["name"]: timing["each_ms"] for timing in timings}
+        out.append(
+            ratio_of(f"stacked, {name}", "one at a time", each["one at a time"], each["stacked"])
+        )
+    return out + throughput.ratios(result["trainings"])
 
 
 def _spec(mixer: str, width: int, length: int, batch: int) -> RunSpec:
@@ -71,13 +83,20 @@ def _compare(spec: RunSpec, members: int) -> list[dict[str, Any]]:
         "stacked": _stacked(spec, keys, batch),
     }
     vmapped = _vmapped(spec, keys, batch)
-    with contextlib.suppress(RuntimeError), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a kernel without a rule is looped over: slow, not wrong
-        vmapped()  # raises where an own backward has no rule at all
-        candidates["vmap"] = vmapped
-    timings = interleaved(candidates, repetitions=REPETITIONS)
+        with contextlib.suppress(RuntimeError):
+            vmapped()  # raises where an own backward has no rule at all
+            candidates["vmap"] = vmapped
+        timings = interleaved(candidates, repetitions=REPETITIONS)
     return [
-        {"name": name, **{key: value / members for key, value in timing._asdict().items()}}
+        {
+            "name": name,
+            "median_ms": timing.median_ms / members,
+            "low_ms": timing.low_ms / members,
+            "high_ms": timing.high_ms / members,
+            "each_ms": [each / members for each in timing.each_ms],
+        }
         for name, timing in timings.items()
     ]
 

@@ -17,7 +17,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from harness import mixers
-from harness.bench import Timing, interleaved, machine
+from harness.bench import Ratio, Timing, describe, interleaved, machine, ratio_of
 from harness.foundation.config import to_data
 from harness.foundation.seeding import generator
 from harness.mixers import Mixer
@@ -81,9 +81,10 @@ def render(result: dict[str, Any]) -> str:
     found = {(row["mixer"], row["length"]): row for row in result["rows"]}
     names = sorted(result["options"], key=lambda name: _sort_key(found[name, lengths[-1]]))
     lines = [
+        describe(result),
         f"forward and backward of one layer, width {result['width']}, {result['tokens']} tokens a "
-        f"batch, one thread, torch {result['torch']}",
-        "microseconds a token (ratio to attention), peak KiB a token (ratio)",
+        "batch",
+        "microseconds a token, peak KiB a token; in brackets, over those of attention",
         "",
         f"{'mixer':<24}" + "".join(f"{f'L = {length}':>30}" for length in lengths),
     ]
@@ -94,19 +95,36 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def figure(result: dict[str, Any]) -> str:
-    """Time against length, both logarithmic, as the text of an SVG file."""
+def ratios(result: dict[str, Any]) -> list[Ratio]:
+    """Attention's time over every other mixer's, at the least and the greatest length at which
+    attention was measured; the table has the lengths between."""
+    found = {(row["mixer"], row["length"]): row for row in result["rows"] if "refused" not in row}
+    lengths = sorted(length for mixer, length in found if mixer == BASELINE)
+    out = []
+    for length in dict.fromkeys([*lengths[:1], *lengths[-1:]]):
+        attention = found[BASELINE, length]["each_ms"]
+        rows = [row for (name, at), row in found.items() if at == length and name != BASELINE]
+        out += [
+            ratio_of(f"{row['mixer']}, L {length:,}", BASELINE, attention, row["each_ms"])
+            for row in sorted(rows, key=_sort_key)
+        ]
+    return out
+
+
+def figures(result: dict[str, Any]) -> dict[str, str]:
+    """Time against length, both logarithmic."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for row in result["rows"]:
         if "refused" not in row:
             lines.setdefault(row["mixer"], []).append((row["length"], row["us_per_token"]))
-    return curves_on_white(
+    drawn = curves_on_white(
         lines,
         x="length",
         y="microseconds a token, forward and backward",
         title="Time of a mixer against length",
         emphasised=(BASELINE, "orchid"),
     )
+    return {"length": drawn}
 
 
 def _cell(row: dict[str, Any]) -> str:

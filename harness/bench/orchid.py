@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import mixers
-from harness.bench import interleaved, machine
+from harness.bench import Ratio, describe, interleaved, machine, ratio_of
 from harness.foundation.seeding import generator
 from harness.mixers.orchid import fused
 from harness.training.allocator import keep_freed_memory
@@ -38,17 +38,32 @@ def measure() -> dict[str, Any]:
 
 def render(result: dict[str, Any]) -> str:
     """The result as text; ratios are those of the modules to each candidate."""
-    lines = [f"one thread, torch {result['torch']}; ms forward and backward, ratio to the modules"]
+    lines = [describe(result), "ms forward and backward, ratio to the modules"]
     for row in result["rows"]:
         if row["candidate"] == "modules":  # the first of its shape
-            batch, length, width = row["shape"]
-            lines += ["", f"{row['network']}, batch {batch}, length {length}, width {width}"]
+            lines += ["", _name(row)]
             whole = row["median_ms"]
         lines.append(
             f"  {row['candidate']:<16} {row['median_ms']:8.2f} "
             f"({row['low_ms']:.2f} to {row['high_ms']:.2f})  {whole / row['median_ms']:5.2f} x"
         )
     return "\n".join(lines)
+
+
+def ratios(result: dict[str, Any]) -> list[Ratio]:
+    """The modules' time over the fast path's."""
+    times: dict[str, dict[str, list[float]]] = {}
+    for row in result["rows"]:
+        times.setdefault(_name(row), {})[row["candidate"]] = row["each_ms"]
+    return [
+        ratio_of(f"fast path, {name}", "modules", each["modules"], each["fast path"])
+        for name, each in times.items()
+    ]
+
+
+def _name(row: dict[str, Any]) -> str:
+    batch, length, width = row["shape"]
+    return f"{row['network']}, batch {batch}, length {length}, width {width}"
 
 
 def _candidates(shape: tuple[int, int, int], network: str) -> dict[str, Callable[[], object]]:

@@ -1,28 +1,28 @@
 """What a report costs: seconds and peak memory of `orchid report`, in a process of its own, on
 ledgers of 50 arms whose numbers are made up and whose plan, selection and claims are not.
 
-No run is trained: an executor draws learning curves, so a ledger of 10,000 runs takes a minute.
+No run is trained: an executor draws learning curves, so a ledger of 10,000 runs takes a minute to
+write.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
-import platform
-import subprocess
+import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 import ablations
 from ablations import runner
 from ablations.plan import Cohort
+from harness.bench import Ratio, describe, machine, ratio_of
+from harness.bench.process import Cost, cost_of
 from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import generator
 from harness.spec import RunSpec
@@ -30,6 +30,8 @@ from harness.training.events import Event, Finished, Measured, Slice, Started
 
 ARMS, RUNS = 50, 1_000  # runs of a ledger of one selection and ten confirmation seeds
 SIZES = (1_000, 10_000)
+REPETITIONS = 3
+TARGET_RUNS, TARGET_S = 10_000, 20.0
 EVALUATIONS = 16  # of three numbers each; with the test, 50 measurements a run
 STEPS = 1600
 _ORCHID = "from harness.cli import main; main()"
@@ -58,61 +60,66 @@ claims:
 """
 
 
-class Cost(NamedTuple):
-    """What a command took: wall-clock seconds, CPU seconds, the most memory it held at once."""
-
-    seconds: float
-    cpu_s: float
-    peak_bytes: int
-
-
 def measure(sizes: Sequence[int] = SIZES) -> dict[str, Any]:
-    """Each size: seconds, peak memory and page of `orchid report`; ratio: of the CPU seconds a run
-    to those at the first size. Raises HarnessError for a size that is no multiple of 1,000."""
-    rows: list[dict[str, Any]] = []
-    for num_runs in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            write_ledger(Path(folder), num_runs)
-            cost = cost_of([sys.executable, "-c", _ORCHID, "report", folder])
-            page_bytes = (Path(folder) / "report.html").stat().st_size
-        a_run = cost.cpu_s / num_runs
-        ratio = a_run / rows[0]["ms_per_run"] * 1e3 if rows else 1.0
-        row = {"runs": num_runs, **cost._asdict(), "page_bytes": page_bytes}
-        rows.append({**row, "ms_per_run": a_run * 1e3, "ratio": ratio})
-    about = {"machine": platform.machine(), "python": platform.python_version()}
-    return {**about, "arms": ARMS, "rows": rows}
+    """Each size: seconds, CPU seconds, peak memory and page of `orchid report`, over interleaved
+    repetitions. Raises HarnessError for a size that is no multiple of 1,000."""
+    with tempfile.TemporaryDirectory() as top:
+        folders = {size: write_ledger(Path(top) / str(size), size) for size in sizes}
+        costs: dict[int, list[Cost]] = {size: [] for size in sizes}
+        for _ in range(REPETITIONS):
+            for size, folder in folders.items():
+                costs[size].append(cost_of([sys.executable, "-c", _ORCHID, "report", str(folder)]))
+        rows = [_row(size, costs[size], folder) for size, folder in folders.items()]
+    return {**machine(), "arms": ARMS, "rows": rows}
+
+
+def _row(num_runs: int, costs: Sequence[Cost], folder: Path) -> dict[str, Any]:
+    cpu_s = statistics.median(cost.cpu_s for cost in costs)
+    return {
+        "runs": num_runs,
+        "seconds": statistics.median(cost.seconds for cost in costs),
+        "cpu_s": cpu_s,
+        "peak_bytes": max(cost.peak_bytes for cost in costs),
+        "page_bytes": (folder / "report.html").stat().st_size,
+        "ms_per_run": cpu_s / num_runs * 1e3,
+        "each_s": [cost.seconds for cost in costs],
+        "each_cpu_s": [cost.cpu_s for cost in costs],
+    }
 
 
 def render(result: dict[str, Any]) -> str:
     """The result as text."""
     lines = [
+        describe(result),
         f"orchid report, {result['arms']} arms, 50 measurements a run, a fresh process",
-        f"  {'runs':>7} {'seconds':>8} {'CPU s':>7} {'peak MB':>8} {'page MB':>8} {'ms a run':>9}"
-        f" {'ratio':>6}",
+        f"  {'runs':>7} {'seconds':>8} {'CPU s':>7} {'peak MB':>8} {'page MB':>8} {'ms a run':>9}",
     ]
     lines += [
         f"  {row['runs']:7,} {row['seconds']:8.1f} {row['cpu_s']:7.1f} "
-        f"{row['peak_bytes'] / 1e6:8.0f} {row['page_bytes'] / 1e6:8.2f} "
-        f"{row['ms_per_run']:9.2f} {row['ratio']:6.2f}"
+        f"{row['peak_bytes'] / 1e6:8.0f} {row['page_bytes'] / 1e6:8.2f} {row['ms_per_run']:9.2f}"
         for row in result["rows"]
     ]
     return "\n".join(lines)
 
 
-def cost_of(command: Sequence[str]) -> Cost:
-    """Runs a command that must succeed. Raises HarnessError with its last words if it does not."""
-    with tempfile.TemporaryFile() as said:
-        start = time.perf_counter()
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
-        _, status, used = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        if child.returncode:
-            last = said.read().decode(errors="replace").strip().splitlines()[-3:]
-            raise HarnessError(f"the command failed: {' '.join(last)}", where=" ".join(command))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
+def ratios(result: dict[str, Any]) -> list[Ratio]:
+    """A run's CPU time at the first size over that at the others; what is wanted of 10,000 runs
+    over what they take."""
+    first, *others = result["rows"]
+    out = [
+        ratio_of(
+            f"CPU time of a run among {row['runs']:,}",
+            f"among {first['runs']:,}",
+            [cpu_s / first["runs"] for cpu_s in first["each_cpu_s"]],
+            [cpu_s / row["runs"] for cpu_s in row["each_cpu_s"]],
+        )
+        for row in others
+    ]
+    for row in result["rows"]:
+        if row["runs"] == TARGET_RUNS:
+            what, than = f"report of {TARGET_RUNS:,} runs", f"{TARGET_S:g} s"
+            out.append(ratio_of(what, than, [TARGET_S] * len(row["each_s"]), row["each_s"], 1.0))
+    return out
 
 
 def write_ledger(folder: Path, num_runs: int) -> Path:
@@ -123,6 +130,7 @@ def write_ledger(folder: Path, num_runs: int) -> Path:
     arms = {name: f'"conditioning={name}, width=26"' for name in ("constant", "shuffled", "static")}
     arms["own"] = '"conditioning=correlation, width=26"'
     text = _ABLATION.format(steps=STEPS, selection=seeds, confirmation=10 * seeds, **arms)
+    folder.mkdir(exist_ok=True)
     file = folder / "made-up.yaml"
     file.write_text(text)
     with contextlib.redirect_stderr(io.StringIO()):

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from harness.bench import machine
+from harness.bench import Ratio, describe, machine, ratio_of
 from harness.training.events import Event, Finished, Measured, Slice, Started
 
 NUM_RUNS = (500, 2000)
@@ -28,10 +28,11 @@ NUM_TRAINED = 512
 NUM_EVALUATIONS = 8  # of a run
 NUM_MEASUREMENTS = 200_000  # into the ledger
 REPETITIONS = 3
-TARGETS = {"local": 10.0, "ray": 60.0}  # ms of driver time a run
+TARGETS = {"replay": 10.0, "local": 10.0, "ray": 60.0}  # ms of driver time a run
 TARGET_MEASUREMENTS, TARGET_START_S = 5_000, 5.0
+TINY_RUN = "orchid run, one tiny run and its report"
 
-_TINY = """
+TINY = """
 name: tiny
 question: What does the runner add?
 base:
@@ -50,12 +51,13 @@ seeds: {{confirmation: {num}}}
 
 def measure(*, with_ray: bool = False) -> dict[str, Any]:
     """Every part, one after the other."""
-    driver = [_alone("replay", num) for num in NUM_RUNS]
     executors = ["local", "ray"] if with_ray else ["local"]
+    driver = _drivers([("replay", num) for num in NUM_RUNS])
+    trained = _drivers([(name, NUM_TRAINED) for name in executors])
     return {
         **machine(),
         "driver": driver,
-        "executors": [_alone(name, NUM_TRAINED) for name in executors],
+        "executors": trained,
         "ledger": _ledger(),
         "start": _start(),
     }
@@ -64,17 +66,14 @@ def measure(*, with_ray: bool = False) -> dict[str, Any]:
 def render(result: dict[str, Any]) -> str:
     """The result as text."""
     lines = [
-        f"{result['machine']}, torch {result['torch']}; CPU time of the driver, without training",
+        describe(result),
+        "CPU time of the driver, without training",
         "",
         f"  {'runs':<34} {'ms a run':>9} {'wanted':>7} {'peak MB':>8}",
     ]
-    for row in result["driver"]:
-        name = f"{row['runs']:,} replayed, no training"
-        lines.append(f"  {name:<34} {row['ms']:9.2f} {TARGETS['local']:7g} {row['peak_mb']:8.0f}")
-    for row in result["executors"]:
-        name = f"{row['runs']:,} trained, {row['engine']} executor"
+    for row in (*result["driver"], *result["executors"]):
         wanted = TARGETS[row["engine"]]
-        lines.append(f"  {name:<34} {row['ms']:9.2f} {wanted:7g} {row['peak_mb']:8.0f}")
+        lines.append(f"  {_name(row):<34} {row['ms']:9.2f} {wanted:7g} {row['peak_mb']:8.0f}")
     few, many = result["driver"]
     more = (many["peak_mb"] - few["peak_mb"]) / (many["runs"] - few["runs"]) * 1000
     lines += [f"  memory that a run more takes: {more:.0f} KB", ""]
@@ -89,23 +88,66 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def ratios(result: dict[str, Any]) -> list[Ratio]:
+    """What is wanted over what is measured, so that above 1 is inside the target; and the ledger's
+    rate over SQLite's own."""
+    out = []
+    for row in (*result["driver"], *result["executors"]):
+        wanted, each = TARGETS[row["engine"]], row["each_ms"]
+        what = f"driver time of a run, {_name(row)}"
+        out.append(ratio_of(what, f"{wanted:g} ms", [wanted] * len(each), each, 1.0))
+    ours, plain = result["ledger"]["each_per_s"], result["ledger"]["plain_each_per_s"]
+    wanted = [TARGET_MEASUREMENTS] * len(ours)
+    out.append(
+        ratio_of("ledger", f"{TARGET_MEASUREMENTS:,} measurements a second", ours, wanted, 1.0)
+    )
+    out.append(ratio_of("ledger", "SQLite in one transaction", ours, plain))
+    each = result["start"][TINY_RUN]["each_s"]
+    wanted = [TARGET_START_S] * len(each)
+    return [*out, ratio_of(TINY_RUN, f"{TARGET_START_S:g} s", wanted, each, 1.0)]
+
+
+def _name(row: dict[str, Any]) -> str:
+    if row["engine"] == "replay":
+        return f"{row['runs']:,} replayed, no training"
+    return f"{row['runs']:,} trained, {row['engine']} executor"
+
+
 # -- the driver ------------------------------------------------------------------------------------
 
 
-def _alone(engine: str, runs: int) -> dict[str, Any]:
+def _drivers(jobs: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """Each engine with so many runs, over interleaved repetitions: medians."""
+    found: dict[tuple[str, int], list[dict[str, float]]] = {job: [] for job in jobs}
+    for _ in range(REPETITIONS):
+        for job in jobs:
+            found[job].append(_alone(*job))
+    return [
+        {
+            "engine": engine,
+            "runs": runs,
+            "ms": statistics.median(each["ms"] for each in costs),
+            "peak_mb": statistics.median(each["peak_mb"] for each in costs),
+            "each_ms": [each["ms"] for each in costs],
+        }
+        for (engine, runs), costs in found.items()
+    ]
+
+
+def _alone(engine: str, runs: int) -> dict[str, float]:
     """`_drive` in a fresh process, whose peak of memory is its own."""
     command = [sys.executable, "-m", "harness.bench.runner", engine, str(runs)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _drive(engine: str, runs: int) -> dict[str, Any]:
-    """An ablation of so many tiny runs."""
+def _drive(engine: str, runs: int) -> dict[str, float]:
+    """An ablation of so many tiny runs: milliseconds a run, peak MB."""
     from ablations import executors, runner
     from ablations.reading import from_document
     from harness.foundation import yaml
 
-    text = _TINY.format(num=runs)
+    text = TINY.format(num=runs)
     ablation = from_document(yaml.load(text, "tiny.yaml"), text, "smoke", ())
     chosen = Replay() if engine == "replay" else executors.make(engine)
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +157,7 @@ def _drive(engine: str, runs: int) -> dict[str, Any]:
     if summary.counts != {"finished": runs}:
         raise RuntimeError(f"not every run finished: {summary.counts}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"engine": engine, "runs": runs, "ms": 1e3 * spent / runs, "peak_mb": peak}
+    return {"ms": 1e3 * spent / runs, "peak_mb": peak}
 
 
 class Replay:
@@ -152,16 +194,16 @@ def events_of(run_id: str) -> Iterator[Event]:
 # -- the ledger ------------------------------------------------------------------------------------
 
 
-def _ledger() -> dict[str, float]:
+def _ledger() -> dict[str, Any]:
     """Measurements a second, until they are on the disk; and as a share of SQLite's own rate."""
     ours, plain = [], []
     for _ in range(REPETITIONS):
         with tempfile.TemporaryDirectory() as folder:
             ours.append(_through_the_ledger(Path(folder)))
             plain.append(_straight_in(Path(folder) / "plain.sqlite"))
-    rate = statistics.median(ours)
-    return {"per_s": rate, "plain_per_s": statistics.median(plain),
-            "share": rate / statistics.median(plain)}  # fmt: skip
+    rate, plain_rate = statistics.median(ours), statistics.median(plain)
+    each = {"each_per_s": ours, "plain_each_per_s": plain}
+    return {"per_s": rate, "plain_per_s": plain_rate, "share": rate / plain_rate, **each}
 
 
 def _through_the_ledger(folder: Path) -> float:
@@ -209,7 +251,7 @@ def _start() -> dict[str, dict[str, float]]:
     """Seconds from nothing to the end of a process, interleaved."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tiny.yaml"
-        path.write_text(_TINY.format(num=1))
+        path.write_text(TINY.format(num=1))
         orchid = [sys.executable, "-c", "from harness.cli import main; main()"]
         times: dict[str, list[float]] = {}
         for repetition in range(REPETITIONS):
@@ -217,7 +259,7 @@ def _start() -> dict[str, dict[str, float]]:
             run = [*orchid, "run", str(path), "--executor", "local", "--workers", "1", *out]
             for name, command in (
                 ("import torch", [sys.executable, "-c", "import torch"]),
-                ("orchid run, one tiny run and its report", run),
+                (TINY_RUN, run),
                 ("orchid run, nothing left to do", run),
                 ("orchid status", [*orchid, "status", out[-1]]),
             ):
@@ -225,9 +267,11 @@ def _start() -> dict[str, dict[str, float]]:
                 subprocess.run(command, capture_output=True, check=True, cwd=folder)
                 times.setdefault(name, []).append(time.perf_counter() - start)
     return {
-        name: {"s": statistics.median(each), "low": min(each), "high": max(each)}
+        name: {
+            "s": statistics.median(each), "low": min(each), "high": max(each), "each_s": each,
+        }
         for name, each in times.items()
-    }
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""Run-steps a second of whole trainings: in the planner's cohorts, and one run after another.
+"""Run-steps a second of whole trainings: in the planner's cohorts, and one run after another; a
+part of `orchid bench cohort`.
 
 Each side has two workers of one thread, as the local executor has on two cores. A step is the
 whole of it: examples, forward and backward pass, optimiser; runs are evaluated once, at the end.
+A worker's runs are one cohort of the planner's, whose size falls with the shape; a shape whose
+cohorts are of one run is left out, since both sides would do the same.
 Starting a process for each run, as harnesses without cohorts do, would cost the other side more.
 """
 
@@ -16,50 +19,69 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ablations.executors import worker
-from ablations.plan import cohorts
-from harness.bench import machine
+from ablations.plan import cohort_size, cohorts
+from harness.bench import Ratio, machine, ratio_of
 from harness.foundation.config import parse, to_data
 from harness.spec import RunSpec
 
 WORKERS, REPETITIONS = 2, 3
-SHAPES = ((32, 32, 16), (64, 128, 16), (128, 256, 16))  # width, length, batch
+SHAPES = ((32, 32, 16), (64, 128, 16), (128, 96, 16))  # width, length, batch
 MIXERS = ("attention", "orchid")
 WANTED = 1.6  # at the first shape; elsewhere, not slower
-PER_RUN = 2**19  # numbers (batch x length x width x steps) that a run goes through
+PER_COHORT = 2**22  # numbers (members x batch x length x width x steps) that it goes through
 LEAST_STEPS = 4
 
 
 def measure(members: int = 16) -> dict[str, Any]:
-    """members: runs that each worker trains."""
+    """members: the most runs that each worker trains."""
     rows = []
     with _workers() as pipes:
         for shape in SHAPES:
             for mixer in MIXERS:
-                rows.append(_row(mixer, shape, members, pipes))
+                size = min(members, cohort_size(_spec(mixer, shape, LEAST_STEPS, 0)))
+                if size > 1:
+                    rows.append(_row(mixer, shape, size, pipes))
     return {**machine(), "threads": 1, "workers": WORKERS, "members": members, "rows": rows}
 
 
 def render(result: dict[str, Any]) -> str:
     """The result as text."""
     lines = [
-        f"run-steps a second of {result['workers']} workers, {result['members']} runs each: "
-        "one after another, and in the planner's cohorts",
+        f"run-steps a second of {result['workers']} workers of {result['threads']} thread: "
+        "as many runs each as in a cohort, one after another, and in the planner's cohorts",
         f"  {'width, length, batch':<36} {'alone':>8} {'cohorts':>8} {'of':>4} {'ratio':>6} "
         f"{'range':>13} {'wanted':>7}",
     ]
-    for row in result["rows"]:
-        name = f"{row['mixer']}, {', '.join(map(str, row['shape']))}"
+    for row, found in zip(result["rows"], ratios(result), strict=True):
         lines.append(
-            f"  {name:<36} {row['alone_per_s']:8,.0f} {row['cohorts_per_s']:8,.0f} "
-            f"{row['cohort_size']:4} {row['ratio']:6.2f} {row['low']:5.2f} to {row['high']:.2f} "
+            f"  {_name(row):<36} {row['alone_per_s']:8,.1f} {row['cohorts_per_s']:8,.1f} "
+            f"{row['cohort_size']:4} {found.ratio:6.2f} {found.low:5.2f} to {found.high:.2f} "
             f"{row['wanted']:7g}"
         )
     return "\n".join(lines)
 
 
+def ratios(result: dict[str, Any]) -> list[Ratio]:
+    """In cohorts over one after another."""
+    return [
+        ratio_of(
+            f"trainings, {_name(row)}",
+            "one after another",
+            row["cohorts_each_per_s"],
+            row["alone_each_per_s"],
+            row["wanted"],
+        )
+        for row in result["rows"]
+    ]
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['mixer']}, {', '.join(map(str, row['shape']))}"
+
+
 def _row(mixer: str, shape: tuple[int, ...], members: int, pipes: Sequence[Connection]) -> dict:
     width, length, batch = shape
-    steps = max(LEAST_STEPS, PER_RUN // (width * length * batch))
+    steps = max(LEAST_STEPS, PER_COHORT // (members * width * length * batch))
     specs = [_spec(mixer, shape, steps, seed) for seed in range(members)]
     alone = [[spec] for spec in specs]
     together = [list(cohort.specs) for cohort in cohorts(specs)]
@@ -69,7 +91,6 @@ def _row(mixer: str, shape: tuple[int, ...], members: int, pipes: Sequence[Conne
             seconds = _train(jobs, pipes)
             if repetition:
                 times[name].append(WORKERS * members * steps / seconds)
-    ratios = [ours / other for ours, other in zip(times["cohorts"], times["alone"], strict=True)]
     return {
         "mixer": mixer,
         "shape": shape,
@@ -77,9 +98,8 @@ def _row(mixer: str, shape: tuple[int, ...], members: int, pipes: Sequence[Conne
         "cohort_size": max(map(len, together)),
         "alone_per_s": statistics.median(times["alone"]),
         "cohorts_per_s": statistics.median(times["cohorts"]),
-        "ratio": statistics.median(ratios),
-        "low": min(ratios),
-        "high": max(ratios),
+        "alone_each_per_s": times["alone"],
+        "cohorts_each_per_s": times["cohorts"],
         "wanted": WANTED if shape == SHAPES[0] else 1.0,
     }
 

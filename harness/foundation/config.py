@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeVar, get_args, get_origin
+from functools import cache
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticUndefined
@@ -29,6 +30,14 @@ class Config(BaseModel):
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", allow_inf_nan=False, validate_default=True
     )
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, but for what was computed of the original and kept there by a
+        `cached_property`: it need not hold for the copy."""
+        copied = super().model_copy(update=update, deep=deep)
+        for key in copied.__dict__.keys() - type(self).__pydantic_fields__.keys():
+            del copied.__dict__[key]
+        return copied
 
 
 class Component(Config):
@@ -109,9 +118,7 @@ def identity(config: Config) -> dict[str, Any]:
         out: dict[str, Any] = {"name": config.name, "version": config.version}
     else:
         out = {}
-    for key, field in type(config).model_fields.items():
-        if any(isinstance(mark, NotHashed) for mark in field.metadata):
-            continue
+    for key, default in _hashed_fields(type(config)):
         value = getattr(config, key)
         if isinstance(value, Config):
             inner = identity(value)
@@ -119,9 +126,19 @@ def identity(config: Config) -> dict[str, Any]:
                 out[key] = inner
         elif isinstance(value, tuple) and any(isinstance(item, Config) for item in value):
             out[key] = [identity(item) if isinstance(item, Config) else item for item in value]
-        elif value != field.get_default(call_default_factory=True):
+        elif value != default:
             out[key] = _plain(value)
     return out
+
+
+@cache
+def _hashed_fields(cls: type[Config]) -> tuple[tuple[str, Any], ...]:
+    """(field, default); kept, because a plan of 100,000 runs asks for each run."""
+    return tuple(
+        (key, field.get_default(call_default_factory=True))
+        for key, field in cls.model_fields.items()
+        if not any(isinstance(mark, NotHashed) for mark in field.metadata)
+    )
 
 
 def registry_of(cls: type[Config], field: str) -> Registry | None:

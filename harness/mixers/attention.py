@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from harness.layers import Linear, contiguous_gradient, remembered
+from harness.layers import Linear, contiguous_gradient, full_precision, remembered
 from harness.mixers.base import Mixer, Regime, State, register
 
 # Queries that share a band of keys. Narrower bands than this would save little memory and cost
@@ -101,6 +101,7 @@ class _Attention(nn.Module):
         return self.out(y[..., :size].transpose(1, 2).reshape(x.shape)), state
 
 
+@full_precision
 def _rotate(x: Tensor) -> Tensor:
     """Rotary positions: x (..., L, 2, H, C), channels j and j + C/2 turned as a pair."""
     cos, sin = _angles(x.shape[-4], x.shape[-1], x.dtype, x.device)

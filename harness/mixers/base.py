@@ -2,7 +2,8 @@
 
 A new mixer is one file: a frozen configuration with the methods below, registered by name, and
 a module written in the style of `harness.layers` (parameters may have a leading member
-dimension, so dimensions are counted from the right).
+dimension, so dimensions are counted from the right). What sums long, or knows no bfloat16 (an own
+backward pass, torch.fft), is marked with `harness.layers.full_precision`.
 """
 
 from __future__ import annotations

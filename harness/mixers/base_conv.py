@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from harness.foundation.config import Component, FromRegistry
 from harness.foundation.registry import Registry
-from harness.layers import Linear, Recipe, ShortConv, normal, parameter, silu
+from harness.layers import Linear, Recipe, ShortConv, full_precision, normal, parameter, silu
 from harness.mixers.base import Mixer, Regime, State, register
 from harness.mixers.padded_convolution import causal, flops_per_token
 
@@ -146,6 +146,7 @@ class _Implicit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return causal(x, self.taps(x.shape[-2])) + x
 
+    @full_precision
     def taps(self, length: int) -> Tensor:
         """(..., min(L, built), D)."""
         rows = self.positions[:length]

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from harness.layers import Linear
+from harness.layers import Linear, full_precision
 from harness.mixers import linear_attention
 from harness.mixers.base import Mixer, Regime, State, register
 from harness.mixers.heads import check_heads, merge_heads, split_heads
@@ -99,6 +99,7 @@ class _Based(nn.Module):
         return self.out(merge_heads(y)), state
 
 
+@full_precision
 def features(x: Tensor, feature_map: FeatureMap) -> Tensor:
     """(..., L, f) -> (..., L, features); products of features of q and k are the similarity."""
     if feature_map == "pos_elu":
@@ -111,6 +112,7 @@ def features(x: Tensor, feature_map: FeatureMap) -> Tensor:
     return torch.cat([torch.ones_like(x[..., :1]), _first_and_second(x)], -1)
 
 
+@full_precision
 def causal_taylor(q: Tensor, k: Tensor, v: Tensor, *, eps: float) -> Tensor:
     """sum_{s<=t} S_ts v_s / (sum_{s<=t} S_ts + eps); q and k (..., L, f), v (..., L, V).
 

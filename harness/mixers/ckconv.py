@@ -26,7 +26,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from harness.layers import Linear, Recipe, constant, linear, parameter, uniform
+from harness.layers import Linear, Recipe, constant, full_precision, linear, parameter, uniform
 from harness.mixers.base import Mixer, Regime, State, register
 from harness.mixers.padded_convolution import causal, flops_per_token, two_sided
 
@@ -70,7 +70,8 @@ class _CKConv(nn.Module):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         length = x.shape[-2]
-        taps = torch.arange(length, device=x.device, dtype=x.dtype) / max(1, self.built - 1)
+        taps = torch.arange(length, device=x.device, dtype=self.kernel.slope.dtype)
+        taps = taps / max(1, self.built - 1)
         if self.causal:
             y = causal(x, self.kernel(2 * taps - 1))
         else:
@@ -94,6 +95,7 @@ class Siren(nn.Module):
         self.out_weight = parameter((width, hidden), inner)
         self.out_bias = parameter((width,), Recipe(constant(0.0), decay=False))
 
+    @full_precision
     def forward(self, positions: Tensor) -> Tensor:
         slope, phase = self.slope.unsqueeze(-2), self.phase.unsqueeze(-2)
         h = torch.sin(self.omega_0 * (slope * positions.unsqueeze(-1) + phase))

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.layers import Recipe, parameter
+from harness.layers import Recipe, full_precision, parameter
 
 Discretization = Literal["zero_order_hold", "bilinear"]
 Complex = tuple[Tensor, Tensor]
@@ -58,6 +58,7 @@ def discretise(log_dt: Tensor, log_decay: Tensor, frequency: Tensor, how: Discre
     return Modes(log_radius, angle, (dt * (1 - x) * scale, dt * y * scale))
 
 
+@full_precision
 def kernel(coefficient: Complex, modes: Modes, length: int) -> Tensor:
     """k of c_n g_n = coefficient (..., c, D, M): (..., L, c D), the c kernels one after the other.
 

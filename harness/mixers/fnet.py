@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from harness.layers import full_precision
 from harness.mixers.base import Mixer, Regime, State, fft_flops, register
 
 
@@ -51,6 +52,7 @@ class _FNet(nn.Module):
         super().__init__()
         self.normalization = normalization
 
+    @full_precision
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         y = _RealFourier.apply(x)
         if self.normalization == "ortho":

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.layers import Init, contiguous_gradient
+from harness.layers import Init, contiguous_gradient, full_precision
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -22,11 +22,13 @@ def merge_heads(x: Tensor) -> Tensor:
     return x.transpose(-3, -2).flatten(-2)
 
 
+@full_precision
 def head_norm(x: Tensor, *, eps: float = 1e-5) -> Tensor:
     """Mean 0 and variance 1 over the last dimension, without scale and offset."""
     return F.layer_norm(x, x.shape[-1:], eps=eps)
 
 
+@full_precision
 def unit_length(x: Tensor, *, eps: float = 1e-6) -> Tensor:
     """x / sqrt(|x|^2 + eps) over the last dimension."""
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + eps)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from harness.layers import Linear
+from harness.layers import Linear, full_precision
 from harness.mixers.base import Mixer, Regime, State, register
 from harness.mixers.heads import check_heads, merge_heads, split_heads
 from harness.mixers.recurrence import linear_recurrence
@@ -89,6 +89,7 @@ def features(x: Tensor, feature_map: FeatureMap) -> Tensor:
     return torch.relu(x) if feature_map == "relu" else x
 
 
+@full_precision
 def attend(
     q: Tensor,
     k: Tensor,

@@ -24,6 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from harness.layers import full_precision
+
 _CHUNK = 32  # positions; a power of two
 _BLOCK = 4  # positions whose decays by channel are formed pair by pair
 
@@ -35,6 +37,7 @@ class Recurrence(NamedTuple):
     state: Tensor
 
 
+@full_precision
 def linear_recurrence(
     q: Tensor,
     k: Tensor,
@@ -76,6 +79,7 @@ def linear_recurrence(
     return _cut(outputs, states[..., -1, :, :], length, keys, values)
 
 
+@full_precision
 def delta_rule(
     q: Tensor,
     k: Tensor,
@@ -125,6 +129,7 @@ def delta_rule(
     return _cut(outputs, now, length, keys, values)
 
 
+@full_precision
 def diagonal_scan(x: Tensor, log_decay: Tensor, state: Tensor | None = None) -> Tensor:
     """h_t = exp(log_decay_t) h_{t-1} + x_t for every t; the last row is the final state.
 
@@ -173,6 +178,7 @@ def _scan(x: Tensor, decay: Tensor) -> Tensor:
     return h
 
 
+@full_precision
 def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)): exact at both ends, the same bits at every place, gradient 1/2 at 0.
 

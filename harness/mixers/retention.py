@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from harness.layers import Linear, silu
+from harness.layers import Linear, full_precision, silu
 from harness.mixers.base import Mixer, Regime, State, register
 from harness.mixers.heads import check_heads, head_norm, merge_heads, split_heads, xavier
 from harness.mixers.recurrence import linear_recurrence
@@ -89,6 +89,7 @@ def _linear(width: int, init) -> Linear:
     return Linear(width, width, bias=False, kind="own", init=init)
 
 
+@full_precision
 def retain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """sum_{s<=t} gamma_h^(t-s) (q_t.k_s) v_s; q and k (..., H, L, K), v (..., H, L, V)."""
     heads, length = q.shape[-3:-1]
@@ -98,6 +99,7 @@ def retain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return linear_recurrence(q, k, v, log_decay).outputs
 
 
+@full_precision
 def rotate(x: Tensor) -> Tensor:
     """Turns channels (2i, 2i + 1) of x (..., L, K) at position t by t 10000^(-i / (K/2 - 1))."""
     length, pairs = x.shape[-2], x.shape[-1] // 2

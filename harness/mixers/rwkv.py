@@ -23,7 +23,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.layers import Linear, Recipe, constant, parameter, per_channel, sigmoid
+from harness.layers import (
+    Linear,
+    Recipe,
+    constant,
+    full_precision,
+    parameter,
+    per_channel,
+    sigmoid,
+)
 from harness.mixers.base import Mixer, Regime, State, register
 
 # The logarithm of no weight at all, finite so that differences of two of them are numbers.
@@ -92,6 +100,7 @@ def _still(value: np.ndarray, *, lr_scale: float = 1.0) -> nn.Parameter:
     return parameter(value.shape, Recipe(constant(value), lr_scale=lr_scale, decay=False))
 
 
+@full_precision
 def wkv(k: Tensor, v: Tensor, w: Tensor, u: Tensor) -> Tensor:
     """wkv_t, as at the top: k and v (..., L, D), w and u (..., 1, 1, D) -> (..., L, D)."""
     past = _before(_faded_sums(_terms(k, v), w))

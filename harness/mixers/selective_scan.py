@@ -31,6 +31,7 @@ from harness.layers import (
     Recipe,
     ShortConv,
     constant,
+    full_precision,
     parameter,
     per_channel,
     silu,
@@ -117,6 +118,7 @@ def _steps(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return dt + np.log(-np.expm1(-dt))
 
 
+@full_precision
 def selective_scan(u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """y_t = C_t h_t of the module's equations.
 

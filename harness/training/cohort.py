@@ -42,11 +42,12 @@ from harness.training.evaluation import (
     evaluate,
     evaluate_under,
     exact_match,
-    loss_per_target,
 )
 from harness.training.events import Diverged, Event, Finished, Measured, Started
+from harness.training.gradient import Gradients
 from harness.training.metrics import EXACT_MATCH, UNDER, at_length
 from harness.training.optimiser import AdamW, clip_, schedule_factor
+from harness.training.precision import float32_products
 from harness.training.stack import Stack
 from harness.weights import member as member_weights
 from tasks.base import Batch, Form, Role
@@ -67,15 +68,18 @@ def train_cohort(
 
     take_weights: called with the state dict of each run that finishes (see `harness.weights`),
     before its Finished.
-    Raises HarnessError if the runs are not one cohort, and whatever training raises.
+    Raises HarnessError if the runs are not one cohort or their precision is not the device's, and
+    whatever training raises.
     """
     if len({spec.cohort_key for spec in specs}) != 1:
         raise HarnessError("runs of different shape cannot be trained as one cohort")
-    cohort = _Cohort(list(specs), emit, torch.device(device), take_weights)
-    try:
-        cohort.train()
-    finally:
-        cohort.data.close()
+    place = torch.device(device)
+    with float32_products(specs[0].train.precision, place):
+        cohort = _Cohort(list(specs), emit, place, take_weights)
+        try:
+            cohort.train()
+        finally:
+            cohort.data.close()
 
 
 @dataclass
@@ -129,6 +133,7 @@ class _Cohort:
             weight_decay=[spec.train.weight_decay for spec in specs],
             betas=self.train_spec.betas,
         )
+        self.gradients = Gradients(self.stack)
         self.curve_role: Role = "selection" if self.spec.purpose == "selection" else "validation"
         size = self.train_spec.validation_examples
         self.curve = self._evaluation_set(self.spec, self.curve_role, size)[1]
@@ -169,20 +174,16 @@ class _Cohort:
                     return
 
     def _update(self, step: int) -> None:
-        batch = self.data.step(step).to(self.device)
+        batch = self.data.step(step)
         with dropping(self.stack.model, [m.spec.seed_key for m in self.members], step):
-            logits = self.stack.model(batch.inputs, batch.scored)
-        num_scored = batch.is_scored.flatten(1).sum(1)
-        losses = loss_per_target(logits, batch.targets).flatten(1).sum(1) / num_scored
-        grads = self.stack.gradient(losses.sum())
+            losses, grads = self.gradients(batch)
         if self.train_spec.clip_norm is not None:
             clip_(grads, self.train_spec.clip_norm)
         self.optimiser.step(self.stack, grads, schedule_factor(self.train_spec, step))
-        losses = losses.detach()
         self._loss_sum += losses
         self._steps_summed += 1
-        finite = torch.isfinite(losses)
-        self._finite_steps += finite & (self._finite_steps == self._steps_summed - 1)
+        self._still_finite &= torch.isfinite(losses)
+        self._finite_steps += self._still_finite
 
     def _measure(self, step: int) -> None:
         """Evaluates all members after this step; `_dismiss` reads what is kept here."""
@@ -240,6 +241,9 @@ class _Cohort:
             self.emit(Measured(member.run_id, step, "test", values))
             details = scores.details
             slices = breakdown(details.right[index], details.losses[index], data, batch)
+            if self.device.type == "cuda":
+                how = "a CUDA graph" if self.gradients.replayed else "single launches"
+                member.provenance["passes"] = how
             if self.take_weights is not None:
                 weights = member_weights(self.stack.model, member.spec, index)
                 self.take_weights(member.spec, weights)
@@ -321,6 +325,7 @@ class _Cohort:
         if rows:
             index = torch.tensor(rows, device=self.device)
             self.stack.keep(index)
+            self.gradients.forget()
             self.optimiser.keep(index)
             self.data.keep(rows)
 
@@ -342,6 +347,7 @@ class _Cohort:
         count = len(self.members)
         self._loss_sum = torch.zeros(count, device=self.device)
         self._finite_steps = torch.zeros(count, dtype=torch.int64, device=self.device)
+        self._still_finite = torch.ones(count, dtype=torch.bool, device=self.device)
         self._steps_summed = 0
 
 

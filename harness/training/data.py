@@ -39,7 +39,11 @@ class Examples(NamedTuple):
         return self.targets != IGNORE
 
     def to(self, device: torch.device) -> Examples:
-        return Examples(*(t if t is None else t.to(device, non_blocking=True) for t in self))
+        """On a GPU the copy does not hold up the host: it leaves from locked memory."""
+        if device.type == "cpu":
+            return self
+        parts = (t if t is None or t.is_cuda else t.pin_memory() for t in self)
+        return Examples(*(t if t is None else t.to(device, non_blocking=True) for t in parts))
 
 
 class TrainingData:

@@ -23,12 +23,20 @@ from reports.figures import (
 )
 from reports.figures.markup import Picture, on_white
 from reports.figures.named_curves import curves_on_white
+from reports.figures.ratios import ratios_on_white
 from reports.figures.style import styled
 from reports.figures.tuning import draw_tuning
 from reports.records import Records, once
 from reports.table import Table
 
-__all__ = ["Picture", "answer_on_white", "curves_on_white", "draw", "draw_tuning"]
+__all__ = [
+    "Picture",
+    "answer_on_white",
+    "curves_on_white",
+    "draw",
+    "draw_tuning",
+    "ratios_on_white",
+]
 
 
 @once

@@ -131,6 +131,17 @@ def test_what_equals_its_default_is_not_hashed():
     assert "clip_norm" not in str(identity(tiny()))
 
 
+def test_a_copy_has_its_own_run_id():
+    """It is kept once computed, and must not be handed to a changed copy."""
+    spec = tiny()
+    assert spec.run_id == spec.model_copy().run_id
+    changed = spec.model_copy(update={"seed": 7})
+    assert changed.run_id == tiny(seed=7).run_id != spec.run_id
+    assert changed.model_copy(update={"seed": 0}, deep=True).run_id == spec.run_id
+    assert spec == tiny() and to_data(spec) == to_data(tiny())
+    assert pickle.loads(pickle.dumps(spec)) == spec
+
+
 def test_a_version_is_hashed(monkeypatch):
     before = tiny().run_id
     monkeypatch.setattr(type(tiny().task), "version", 99)

@@ -61,6 +61,8 @@ def test_nothing_imports_upwards(name, path):
     [
         ["--help"],
         ["run", "--help"],
+        ["bench", "--help"],
+        ["bench", "mixers", "--help"],
         ["status", "nothing"],
         ["report", "nothing"],
         ["claims", "nothing"],

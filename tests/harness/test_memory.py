@@ -70,6 +70,10 @@ MEASURED = {
         data_of({**RECALL, "length": 2000}, "attention", batch=2),
     ),
     "a scan": (2, data_of({**RECALL, "length": 64}, "selective_scan", width=32, batch=8)),
+    "bfloat16": (
+        2,
+        data_of({**RECALL, "length": 128}, "attention", batch=8, precision="bfloat16"),
+    ),
     "another length after training": (
         1,
         data_of({**RECALL, "length": 16}, "attention", batch=2, test_lengths=[1024]),

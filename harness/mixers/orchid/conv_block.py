@@ -20,6 +20,7 @@ from harness.layers import (
     Recipe,
     constant,
     depthwise_conv,
+    full_precision,
     gelu,
     parameter,
     per_channel,
@@ -146,6 +147,7 @@ class GroupNorm(nn.Module):
         self.weight = parameter((width,), Recipe(constant(1.0), decay=False))
         self.bias = parameter((width,), Recipe(constant(0.0), decay=False))
 
+    @full_precision
     def forward(self, x: Tensor) -> Tensor:
         parts = x.unflatten(-1, (self.groups, -1))
         normed = F.layer_norm(parts, parts.shape[-1:], eps=self.eps).flatten(-2)

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from harness.layers import remembered
+from harness.layers import full_precision, remembered
 from harness.mixers.orchid.cosine import CosinePair
 
 Kind = Literal["dft", "dct", "dct1"]
@@ -73,18 +73,22 @@ class Transform:
             return None
         return CosinePair(self.kind, _scales(self), ortho=self.normalization == "ortho")
 
+    @full_precision
     def spectrum(self, x: Tensor) -> Tensor:
         """T: (..., L, D) -> (..., F, C)."""
         return _Spectrum.apply(x, self)
 
+    @full_precision
     def signal(self, spectrum: Tensor) -> Tensor:
         """T^-1: (..., F, C) -> (..., L, D)."""
         return _Signal.apply(spectrum, self)
 
+    @full_precision
     def convolve(self, z: Tensor, kernel: Tensor) -> Tensor:
         """T^-1( T(z) * K ): z (..., B, L, D), K (..., B or 1, F, C) -> (..., B, L, D)."""
         return _Convolve.apply(z, kernel, self)
 
+    @full_precision
     def correlate(self, k: Tensor, q: Tensor) -> Tensor:
         """conj(K) * Q of two spectra (..., F, C); the plain product of cosine spectra."""
         return _Correlate.apply(k, q) if self.kind == "dft" else k * q

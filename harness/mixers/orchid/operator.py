@@ -36,7 +36,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from harness.foundation.config import FromRegistry
-from harness.layers import Linear, ShortConv, depthwise_backward, depthwise_forward
+from harness.layers import (
+    Linear,
+    ShortConv,
+    depthwise_backward,
+    depthwise_forward,
+    full_precision,
+)
 from harness.mixers.base import Mixer, Regime, State, fft_flops, register
 from harness.mixers.orchid import fused
 from harness.mixers.orchid.conditioning import CONDITIONING, Conditioning, CrossCorrelation, Static
@@ -190,7 +196,7 @@ class _Orchid(nn.Module):
         if fused.serves(self, x):
             return fused.run(self, x), state
         conv = self.short_conv
-        c, z, *gates = _Streams.apply(
+        c, z, *gates = full_precision(_Streams.apply)(
             self.in_linear(x),
             conv.weight,
             conv.bias,

@@ -23,7 +23,7 @@ from torch.autograd.function import once_differentiable
 
 from harness.foundation.config import Component, FromRegistry
 from harness.foundation.registry import Registry
-from harness.layers import Linear, Recipe, constant, linear, parameter
+from harness.layers import Linear, Recipe, constant, full_precision, linear, parameter
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -183,6 +183,7 @@ class ImplicitFilter(nn.Module):
         self.out = Linear(config.width, sides * width, bias=False, kind="own", decay=False)
         self.register_buffer("window", self._window(taps), persistent=False)
 
+    @full_precision
     def forward(self, length: int) -> Tensor:
         taps = min(length, self.positions.shape[-2])
         k, window = self.positions[..., :taps, :], self.window[:taps]
