@@ -30,7 +30,8 @@ if TYPE_CHECKING:  # reports read ledgers without torch
     from harness.spec import RunSpec
 
 FILE = "ledger.sqlite"
-VERSION = 3
+VERSION = 4
+OLDEST = 3  # lacks seconds of runs; read as it is, brought up by the next driver
 FLUSH_S = 0.2
 HEARTBEAT_S = 5.0
 STALE_S = 60.0  # after which a lock held on another machine counts as abandoned
@@ -47,7 +48,8 @@ CREATE TABLE plan (
     run_id TEXT PRIMARY KEY, condition_id TEXT, purpose TEXT, seed INTEGER, nuisance TEXT);
 CREATE TABLE runs (
     run_id TEXT PRIMARY KEY, status TEXT, steps INTEGER, wall_s REAL, steps_to_solve INTEGER,
-    message TEXT, traceback TEXT, spec TEXT, provenance TEXT, ended_at REAL);
+    message TEXT, traceback TEXT, spec TEXT, provenance TEXT, ended_at REAL,
+    seconds TEXT);
 CREATE TABLE measurements (
     run_id TEXT, split TEXT, metric TEXT, step INTEGER, value REAL,
     PRIMARY KEY (run_id, split, metric, step)) WITHOUT ROWID;
@@ -64,6 +66,11 @@ CREATE TABLE claims (
 CREATE TABLE looks (
     condition_id TEXT, num_seeds INTEGER, at REAL, PRIMARY KEY (condition_id, num_seeds));
 """
+
+# Of runs joined with arms: steps that a run may take; its nuisances may have changed its arm's.
+PLANNED_STEPS = (
+    "COALESCE(json_extract(runs.spec, '$.train.steps'), json_extract(arms.facts, '$.steps'))"
+)
 
 
 class Selection(NamedTuple):
@@ -125,6 +132,7 @@ class Ledger:
                 fix="choose another folder with --out",
             ) from None
         self._take_lock()
+        self._upgrade()
         self._thread = threading.Thread(target=self._keep_up, name="ledger", daemon=True)
         self._thread.start()
         return self
@@ -316,6 +324,13 @@ class Ledger:
                 self._db.execute("INSERT INTO meta VALUES ('version', ?)", (str(VERSION),))
         _check_version(self._db, self.path)
 
+    def _upgrade(self) -> None:
+        """Brings an older ledger to this version; nothing in it changes."""
+        with self._db:
+            if _version(self._db) == str(OLDEST):
+                self._db.execute("ALTER TABLE runs ADD COLUMN seconds TEXT")
+                self._db.execute("UPDATE meta SET value = ? WHERE key = 'version'", (str(VERSION),))
+
     def _register(self, claim: Resolved, num_looks: int) -> None:
         """Stores a claim that is new, and how many runs of its arms had ended before.
 
@@ -394,7 +409,7 @@ class Ledger:
         spec = self._specs.get(event.run_id)
         self._db.execute("DELETE FROM measurements WHERE run_id = ?", (event.run_id,))
         self._db.execute(
-            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 event.run_id,
                 status,
@@ -406,6 +421,7 @@ class Ledger:
                 spec and json.dumps(to_data(spec)),
                 json.dumps(getattr(event, "provenance", {})),
                 at,
+                json.dumps(getattr(event, "seconds", {})),
             ),
         )
         self._db.executemany(
@@ -440,7 +456,8 @@ def open_for_reading(folder: Path) -> sqlite3.Connection:
         except sqlite3.OperationalError:
             # A driver was killed in the middle of a transaction: a writer has to take it back.
             db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=30)
-        _check_version(db, path)
+        if _check_version(db, path) == str(OLDEST):
+            db.execute("CREATE TEMP VIEW runs AS SELECT *, NULL AS seconds FROM main.runs")
     except sqlite3.Error as error:
         raise HarnessError(
             f"the ledger cannot be read: {error}",
@@ -472,20 +489,26 @@ def _connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _check_version(db: sqlite3.Connection, path: Path) -> None:
+def _check_version(db: sqlite3.Connection, path: Path) -> str:
     try:
-        row = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
+        version = _version(db)
     except sqlite3.DatabaseError as error:
         if "no such table" not in str(error) and "not a database" not in str(error):
             raise
-        row = None
-    if row is None or row[0] != str(VERSION):
-        found = "no ledger of ours" if row is None else f"version {row[0]}"
+        version = None
+    if version not in (str(OLDEST), str(VERSION)):
+        found = "no ledger of ours" if version is None else f"version {version}"
         raise HarnessError(
             f"the ledger has another format ({found}; this program writes version {VERSION})",
             where=str(path),
             fix="choose another folder with --out; the old one is left as it is",
         )
+    return version
+
+
+def _version(db: sqlite3.Connection) -> str | None:
+    row = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
+    return row and row[0]
 
 
 def _arm_row(index: int, arm: Arm, facts: Mapping[str, Mapping[str, Any]]) -> tuple:

@@ -11,6 +11,7 @@ from ablations.executors.local import usable_cpus
 from ablations.match import WORDS, number_at
 from ablations.runner import Memory, Plan
 from harness.cost import cost, training_flops
+from harness.training.metrics import OF_SOLVING
 
 
 def plan_data(ablation: Ablation, plan: Plan, folder: Path) -> dict[str, Any]:
@@ -42,7 +43,21 @@ def plan_data(ablation: Ablation, plan: Plan, folder: Path) -> dict[str, Any]:
         "match": match_data(ablation),
         "seeds": ablation.seeds.model_dump(),
         "nuisances": ablation.nuisances if ablation.needs_selection else [],
+        "advice": advice(ablation),
     }
+
+
+def advice(ablation: Ablation) -> list[str]:
+    """What would make the same answer cheaper. Never done by itself: run ids would be others."""
+    metrics = {each.claim.metric for each in ablation.claims}
+    by_speed = ablation.metric == "steps_to_solve" or not ablation.needs_selection
+    going_on = any(not arm.spec.train.stop_when_solved for arm in ablation.arms)
+    if not (metrics and metrics <= set(OF_SOLVING) and by_speed and going_on):
+        return []
+    return [
+        f"every claim is about {' or '.join(sorted(metrics))}: train.stop_when_solved: true would "
+        "end solved runs early"
+    ]
 
 
 def match_data(ablation: Ablation) -> dict[str, Any] | None:
@@ -87,6 +102,7 @@ def render_plan(data: dict[str, Any]) -> str:
         "CPU workers" + (", runs to be chosen not counted" if runs["to_be_chosen"] else ""),
         *memory_lines(data["memory"]),
         f"folder: {data['folder']}",
+        *data["advice"],
     ]
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablations.labels import level_label
+from harness.training.clock import PARTS
 from harness.training.metrics import EXACT_MATCH, SHORT
 from reports import lengths, levels
 from reports import table as answer_table
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 class Frames(NamedTuple):
     """runs: one row a planned run, selection runs included (`purpose` tells); accuracy and every
-    other test metric under its short name where it has one, else as recorded. measurements: one
+    other test metric under its short name where it has one, else as recorded; seconds by part in
+    setup_s, data_s, steps_s, evaluation_s and test_s (`harness.training.clock`). measurements: one
     row a number; slices: one row a value of a fact of the test targets; lengths: one row a run and
     a length at which it was tested, the trained one included. arms: one row an arm, the columns of
     the CSV file, steps_to_solve inf where fewer than half solved. claims: one row a claim.
@@ -46,6 +48,7 @@ _RUN = {
     "purpose": _TEXT, "seed": _WHOLE, "status": _TEXT, "accuracy": _NUMBER, "loss": _NUMBER,
     "steps": _COUNT, "steps_to_solve": _COUNT, "wall_s": _NUMBER, "message": _TEXT,
 }  # fmt: skip
+_SECONDS = {f"{part}_s": _NUMBER for part in PARTS}
 _SHORT = dict.fromkeys(SHORT, _NUMBER)
 _FACTS = {
     "regime": _TEXT, "params": _COUNT, "params_without_embedding": _COUNT,
@@ -65,7 +68,7 @@ _CLAIM = {
     "corrected_p": _NUMBER, "alpha": _NUMBER, "claims_corrected_for": _WHOLE, "settled_by": _TEXT,
     "is_exploratory": "bool",
 }  # fmt: skip
-_OURS = {"run_id", *_RUN, *_SHORT, *_FACTS, *_PROVENANCE, "ended_at", *_ARM}
+_OURS = {"run_id", *_RUN, *_SECONDS, *_SHORT, *_FACTS, *_PROVENANCE, "ended_at", *_ARM}
 
 
 def build(records: Records) -> Frames:
@@ -73,7 +76,8 @@ def build(records: Records) -> Frames:
     factors = {column(key): _TEXT for key in levels.factors(records)}
     runs, nuisances, tests = records.runs, _nuisances(records), _other_tests(records)
     head = {"run_id": _TEXT, "arm": _TEXT, **factors, **nuisances}
-    about = {**_RUN, "ended_at": _MOMENT, **_SHORT, **tests, **_FACTS, **_PROVENANCE}
+    about = {**_RUN, **_SECONDS, "ended_at": _MOMENT, **_SHORT, **tests, **_FACTS}
+    about |= _PROVENANCE
     parts = {"fact": _TEXT, "value": _WHOLE, "accuracy": _NUMBER, "num": _WHOLE, "loss": _NUMBER}
     numbers = {"split": _TEXT, "metric": _TEXT, "step": _WHOLE, "value": _NUMBER}
     tested = {"length": _WHOLE, "is_trained": "bool", "accuracy": _NUMBER, "loss": _NUMBER}
@@ -142,6 +146,7 @@ def _run_row(run: Run, nuisances: Mapping[str, str]) -> dict[str, Any]:
         **{key: run.arm.facts.get(key) for key in _FACTS},
         **{key: run.provenance.get(key) for key in _PROVENANCE},
         **{key: getattr(run, key) for key in _RUN},
+        **{f"{part}_s": run.seconds.get(part) for part in PARTS},
         **tuned,
         **_levels(run.arm.levels),
         "run_id": run.run_id,

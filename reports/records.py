@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ablations.claim import Resolved
-from ablations.ledger import FILE, open_for_reading
+from ablations.ledger import FILE, PLANNED_STEPS, open_for_reading
 from harness.foundation.errors import HarnessError
 
 CONFIRMATION, SELECTION = "confirmation", "selection"
@@ -89,8 +89,10 @@ class Arm(NamedTuple):
 class Run:
     """One planned training and what became of it.
 
-    status: finished, diverged, failed, or missing. wall_s: seconds. steps_to_solve: None where
-    not solved. nuisance: dotted keys and values.
+    status: finished, diverged, failed, or missing. steps: trained; planned_steps: what the run may
+    take. wall_s: seconds of training and evaluations; seconds: by part (`harness.training.clock`),
+    empty where not recorded. steps_to_solve: None where not solved. nuisance: dotted keys and
+    values.
     """
 
     run_id: str
@@ -100,7 +102,9 @@ class Run:
     nuisance: dict[str, Any]
     status: str
     steps: int | None
+    planned_steps: int | None
     wall_s: float | None
+    seconds: dict[str, float]
     steps_to_solve: int | None
     message: str
     traceback: str
@@ -311,12 +315,13 @@ def _runs(db: sqlite3.Connection, arms: list[Arm]) -> Iterator[Run]:
     sliced = _grouped(db, Slice, "slices", "fact, value, accuracy, num, loss")
     rows = db.execute(
         "SELECT run_id, condition_id, purpose, seed, nuisance, status, steps, wall_s, "
-        "steps_to_solve, message, traceback, provenance, ended_at "
+        f"steps_to_solve, message, traceback, provenance, ended_at, seconds, {PLANNED_STEPS} "
         "FROM plan JOIN arms USING (condition_id) LEFT JOIN runs USING (run_id) "
         "ORDER BY purpose, position, plan.rowid"
     )
     for run_id, condition_id, purpose, seed, nuisance, status, *rest in rows:
-        steps, wall_s, steps_to_solve, message, traceback, provenance, ended_at = rest
+        steps, wall_s, steps_to_solve, message, traceback, provenance, *rest = rest
+        ended_at, seconds, planned_steps = rest
         yield Run(
             run_id=run_id,
             arm=by_id[condition_id],
@@ -325,7 +330,9 @@ def _runs(db: sqlite3.Connection, arms: list[Arm]) -> Iterator[Run]:
             nuisance=json.loads(nuisance),
             status=status or "missing",
             steps=steps,
+            planned_steps=planned_steps,
             wall_s=wall_s,
+            seconds=json.loads(seconds or "{}"),
             steps_to_solve=steps_to_solve,
             message=message or "",
             traceback=traceback or "",

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ablations.ledger import driver, open_for_reading, read_meta
+from ablations.ledger import PLANNED_STEPS, driver, open_for_reading, read_meta
 from harness.foundation.errors import HarnessError
+from reports.savings import Savings, savings
 
 
 def read_status(folder: Path) -> dict[str, Any]:
     """Counts of the current plan. planned: all runs, those to be chosen included; left: what the
-    same command would still do. Raises HarnessError where nothing has been planned."""
+    same command would still do; steps: of the runs that ended, see `Savings`. Raises
+    HarnessError where nothing has been planned."""
     meta = read_meta(folder)
     if "name" not in meta:
         raise HarnessError(
@@ -22,6 +24,12 @@ def read_status(folder: Path) -> dict[str, Any]:
         db.execute(
             "SELECT COALESCE(runs.status, 'missing'), COUNT(*) FROM plan "
             "LEFT JOIN runs USING (run_id) GROUP BY 1"
+        )
+    )
+    steps = savings(
+        db.execute(
+            f"SELECT status, SUM(steps), SUM({PLANNED_STEPS}) FROM plan "
+            "JOIN runs USING (run_id) JOIN arms USING (condition_id) GROUP BY status"
         )
     )
     holder = driver(db)
@@ -36,6 +44,7 @@ def read_status(folder: Path) -> dict[str, Any]:
         **found,
         "to_be_chosen": meta["to_choose"],
         "left": planned - found["finished"] - found["diverged"],
+        "steps": steps._asdict(),
         "driver": holder,
     }
 
@@ -49,6 +58,8 @@ def render_status(status: dict[str, Any]) -> str:
     ]
     if status["to_be_chosen"]:
         lines.append(f"  {status['to_be_chosen']} of them wait for the choice of nuisances")
+    if saved := Savings(**status["steps"]).render():
+        lines.append(f"  {saved}")
     if status["driver"]:
         lines.append(f"  driver: {status['driver']}")
     return "\n".join(lines)

@@ -9,7 +9,9 @@ from reports import table as answer_table
 from reports.grid import Grid, Section
 from reports.records import Records
 from reports.remarks import METHOD, answer, remarks
+from reports.savings import steps_saved
 from reports.table import plain
+from reports.time_by_part import time_by_part
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,6 +43,8 @@ def show(records: Records, console: Console) -> None:
         console.print(Text("Intervals that had no room are on the page.", style="dim"))
     console.print()
     console.print(Text(METHOD, style="dim"))
+    for sentence in filter(None, (time_by_part(records), steps_saved(records))):
+        console.print(Text(sentence, style="dim"))
 
 
 def show_section(section: Section, console: Console) -> bool:

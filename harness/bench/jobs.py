@@ -106,6 +106,14 @@ def _cohort(folder: Path) -> None:
     _train(_COHORT.format(steps=NUM_STEPS), folder)
 
 
+def _grid(folder: Path) -> None:
+    import reports
+    from harness.bench.grid import text
+
+    _train(text(NUM_STEPS), folder)
+    reports.write_html(folder)
+
+
 def _runner(folder: Path) -> None:
     import reports
     from harness.bench.runner import TINY
@@ -152,6 +160,13 @@ JOBS = {
         "32 runs of associative_recall, V 20, L 32, width 32, 2 layers, attention, batch 16, "
         f"{NUM_STEPS} steps, trained by one worker of one thread and recorded",
         lambda folder: _train(_COHORT.format(steps=NUM_STEPS), folder, workers=1),
+    ),
+    "grid": Job(
+        f"24 runs of associative_recall, V 20, L 32, width 32, 2 layers, batch 64, {NUM_STEPS} "
+        "steps, 4 seeds each of attention, orchid, hyena, long_conv, base_conv and short_conv, "
+        "validated on 512 examples every 50 steps and tested on 2,048, trained by two workers of "
+        "one thread and recorded, with a page of tables and figures",
+        _grid,
     ),
     "runner": Job(
         f"{NUM_TINY} runs of associative_recall, V 10, L 8, width 8, 1 layer, short_conv, batch 4, "

@@ -178,4 +178,4 @@ def _draw(spec: RunSpec, emit: Callable[[Event], None]) -> None:
     emit(Measured(run_id, STEPS, "test", {"accuracy": accuracy, "loss": loss}))
     slices = tuple(Slice("distance", d, accuracy, 16, loss) for d in range(1, 21, 2))
     about = {"device": "made up", "threads": 1, "cohort_size": 1, "cohort": [run_id], "plugins": {}}
-    emit(Finished(run_id, STEPS, 10.0 + 2 * float(rng.random()), solved, slices, about))
+    emit(Finished(run_id, STEPS, 10.0 + 2 * float(rng.random()), solved, slices, about, {}))

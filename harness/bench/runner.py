@@ -188,7 +188,7 @@ def events_of(run_id: str) -> Iterator[Event]:
         yield Measured(run_id, step, "validation", {"loss": 1 / step, "accuracy": 0.5})
     yield Measured(run_id, NUM_EVALUATIONS, "test", {"loss": 0.1, "accuracy": 0.9})
     slices = tuple(Slice("distance", value, 0.9, 8, 0.1) for value in range(8))
-    yield Finished(run_id, NUM_EVALUATIONS, 1.0, None, slices, {"device": "cpu", "threads": 1})
+    yield Finished(run_id, NUM_EVALUATIONS, 1.0, None, slices, {"device": "cpu", "threads": 1}, {})
 
 
 # -- the ledger ------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def _through_the_ledger(folder: Path) -> float:
             ledger.append(Started(run_id))
             for step, value in rows:
                 ledger.append(Measured(run_id, step, "validation", {"loss": value}))
-            ledger.append(Finished(run_id, len(rows), 1.0, None, (), {}))
+            ledger.append(Finished(run_id, len(rows), 1.0, None, (), {}, {}))
         ledger.flush()
         return NUM_MEASUREMENTS / (time.perf_counter() - start)
 

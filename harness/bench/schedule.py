@@ -221,7 +221,7 @@ def _events_of(spec: RunSpec) -> Iterator[Event]:
 
 
 def _finished(spec: RunSpec) -> Finished:
-    return Finished(spec.run_id, spec.train.steps, 1.0, None, (), {"device": "cuda"})
+    return Finished(spec.run_id, spec.train.steps, 1.0, None, (), {"device": "cuda"}, {})
 
 
 def _schedule(runs: Sequence, planned: Sequence, workers: int) -> dict[str, Any]:

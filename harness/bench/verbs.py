@@ -132,6 +132,15 @@ def runner(with_ray: bool):
     return runner, runner.measure(with_ray=with_ray)
 
 
+@section("grid")
+@click.option("--steps", type=click.IntRange(min=1), default=1000, show_default=True)
+def grid(steps):
+    """A grid of 24 runs from the command to its report: where the time goes."""
+    from harness.bench import grid
+
+    return grid, grid.measure(steps)
+
+
 @section("mixers")
 @click.argument("names", nargs=-1, metavar="[MIXER]...")
 @click.option("--length", "lengths", type=click.IntRange(min=2), multiple=True, help="[64 to 4096]")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import platform
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +23,7 @@ from harness.foundation.plugins import source_digest
 from harness.foundation.seeding import generator
 from harness.mixers.orchid.intervention import applies
 from harness.spec import RunSpec
+from harness.training.clock import PARTS, TRAINING, Clock
 from harness.training.data import (
     CohortData,
     Examples,
@@ -43,7 +43,7 @@ from harness.training.evaluation import (
     evaluate_under,
     exact_match,
 )
-from harness.training.events import Diverged, Event, Finished, Measured, Started
+from harness.training.events import Diverged, Event, Finished, Measured, Slice, Started
 from harness.training.gradient import Gradients
 from harness.training.metrics import EXACT_MATCH, UNDER, at_length
 from harness.training.optimiser import AdamW, clip_, schedule_factor
@@ -77,7 +77,8 @@ def train_cohort(
     with float32_products(specs[0].train.precision, place):
         cohort = _Cohort(list(specs), emit, place, take_weights)
         try:
-            cohort.train()
+            with cohort.clock.on("steps"):
+                cohort.train()
         finally:
             cohort.data.close()
 
@@ -87,7 +88,7 @@ class _Member:
     """What is known of a run while it trains."""
 
     spec: RunSpec
-    wall_s: float = 0.0
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
     solved_in_a_row: int = 0
     first_of_row: int | None = None
     steps_to_solve: int | None = None
@@ -96,6 +97,10 @@ class _Member:
     @property
     def run_id(self) -> str:
         return self.spec.run_id
+
+    @property
+    def wall_s(self) -> float:
+        return sum(self.seconds[part] for part in TRAINING)
 
     def judge(self, step: int, accuracy: float) -> None:
         """Counts evaluations in a row at the threshold."""
@@ -110,6 +115,20 @@ class _Member:
         if self.solved_in_a_row >= self.spec.train.solve_patience:
             self.steps_to_solve = self.first_of_row
 
+    def finished(self, steps: int, slices: tuple[Slice, ...]) -> Finished:
+        return Finished(
+            self.run_id,
+            steps,
+            self.wall_s,
+            self.steps_to_solve,
+            slices,
+            self.provenance,
+            self.seconds,
+        )
+
+    def diverged(self, step: int, message: str) -> Diverged:
+        return Diverged(self.run_id, step, self.wall_s, message, self.provenance, self.seconds)
+
 
 class _Cohort:
     """The members that still train, their stacked weights and what is measured of them."""
@@ -123,6 +142,7 @@ class _Cohort:
     ):
         self.spec, self.train_spec, self.emit, self.device = specs[0], specs[0].train, emit, device
         self.take_weights = take_weights
+        self.clock = Clock("setup")
         for spec in specs:
             emit(Started(spec.run_id))
         self.members = [_Member(spec, provenance=self._provenance(specs)) for spec in specs]
@@ -159,22 +179,26 @@ class _Cohort:
         return pick(task.distribution(part), scored_positions(part.targets, task.max_scored))
 
     def train(self) -> None:
-        train, clock = self.train_spec, time.perf_counter()
+        train = self.train_spec
         for step in range(train.steps):
             self._update(step)
             done = step + 1
             if done % train.eval_every == 0 or done == train.steps:
                 self._measure(done)
-                now = time.perf_counter()
-                for member in self.members:
-                    member.wall_s += (now - clock) / len(self.members)
-                clock = now
+                self._charge(self.members)
                 self._dismiss(done)
                 if not self.members:
                     return
 
+    def _charge(self, members: Sequence[_Member]) -> None:
+        """Divides the time since the last call among these members."""
+        for part, seconds in self.clock.take().items():
+            for member in members:
+                member.seconds[part] += seconds / len(members)
+
     def _update(self, step: int) -> None:
-        batch = self.data.step(step)
+        with self.clock.on("data"):
+            batch = self.data.step(step)
         with dropping(self.stack.model, [m.spec.seed_key for m in self.members], step):
             losses, grads = self.gradients(batch)
         if self.train_spec.clip_norm is not None:
@@ -187,9 +211,10 @@ class _Cohort:
 
     def _measure(self, step: int) -> None:
         """Evaluates all members after this step; `_dismiss` reads what is kept here."""
-        self._scores = self._evaluate(self.curve)
-        self._train_loss = (self._loss_sum / self._steps_summed).tolist()
+        self._train_loss = (self._loss_sum / self._steps_summed).tolist()  # waits for a GPU
         self._num_finite = self._finite_steps.tolist()
+        with self.clock.on("evaluation"):
+            self._scores = self._evaluate(self.curve)
         for index, member in enumerate(self.members):
             values = _values(self._scores, index)
             if all(map(np.isfinite, values.values())) and np.isfinite(self._train_loss[index]):
@@ -209,7 +234,7 @@ class _Cohort:
                 what = f"the training loss stopped being finite at step {first + 1}"
                 if not lost:
                     what = f"the validation loss is not finite after step {step}"
-                self.emit(Diverged(member.run_id, first, member.wall_s, what, member.provenance))
+                self.emit(member.diverged(first, what))
         ending = [
             index
             for index, member in enumerate(self.members)
@@ -220,43 +245,38 @@ class _Cohort:
             )
         ]
         if ending:
-            self._finish(ending, step)
+            with self.clock.on("test"):
+                self._finish(ending, step)
         self._keep([i for i in range(len(self.members)) if i not in {*leaving, *ending}])
         self._reset_sums()
 
     def _finish(self, ending: list[int], step: int) -> None:
         """Tests these members and emits their last events."""
         batch, data = self._evaluation_set(self.spec, "test", self.train_spec.test_examples)
-        scores = self._evaluate(data, details=True)
-        extra = self._after_training(batch, data, scores)
-        for index in ending:
-            member = self.members[index]
-            values = _values(scores, index)
+        members = [self.members[index] for index in ending]
+        with self.stack.only(torch.tensor(ending, device=self.device)):
+            scores = self._evaluate(data, details=True)
+            extra = self._after_training(batch, data, scores)
+        self._charge(members)
+        for row, (index, member) in enumerate(zip(ending, members, strict=True)):
+            values = _values(scores, row)
             if not all(map(np.isfinite, values.values())):
                 what = f"the test loss is not finite after step {step}"
-                self.emit(Diverged(member.run_id, step, member.wall_s, what, member.provenance))
+                self.emit(member.diverged(step, what))
                 continue
-            values |= {name: float(found[index]) for name, found in extra.items()}
+            values |= {name: float(found[row]) for name, found in extra.items()}
             values = {name: value for name, value in values.items() if np.isfinite(value)}
             self.emit(Measured(member.run_id, step, "test", values))
             details = scores.details
-            slices = breakdown(details.right[index], details.losses[index], data, batch)
+            slices = breakdown(details.right[row], details.losses[row], data, batch)
             if self.device.type == "cuda":
                 how = "a CUDA graph" if self.gradients.replayed else "single launches"
                 member.provenance["passes"] = how
             if self.take_weights is not None:
                 weights = member_weights(self.stack.model, member.spec, index)
                 self.take_weights(member.spec, weights)
-            self.emit(
-                Finished(
-                    member.run_id,
-                    step,
-                    member.wall_s,
-                    member.steps_to_solve,
-                    slices,
-                    member.provenance,
-                )
-            )
+            self._charge([member])
+            self.emit(member.finished(step, slices))
 
     def _after_training(
         self, batch: Batch, data: Examples, scores: Scores
@@ -270,14 +290,14 @@ class _Cohort:
         for intervention in train.interventions:
             if applies(intervention, model):
                 under = evaluate_under(
-                    intervention, model, len(self.members), data, size, task.tolerance
+                    intervention, model, self.stack.num_members, data, size, task.tolerance
                 )
                 out[f"{UNDER}{intervention.label}"] = under.accuracy
         if train.effective_kernel_length:
-            out |= effective_kernel_lengths(model, len(self.members), data, size)
+            out |= effective_kernel_lengths(model, self.stack.num_members, data, size)
         if task.stochastic:
             truth = partial(self._truth, batch)
-            out |= compare_with_optimum(model, len(self.members), data, truth, size)
+            out |= compare_with_optimum(model, self.stack.num_members, data, truth, size)
         if train.counterfactual:
             out |= self._counterfactual(batch, data, scores)
         for length in train.test_lengths:
@@ -291,7 +311,7 @@ class _Cohort:
         share = self.spec.sequence_length / other.sequence_length
         found = evaluate(
             self.stack.model,
-            len(self.members),
+            self.stack.num_members,
             data,
             max(1, round(train.batch_size * min(1.0, share))),
             tolerance=other.task.tolerance,
@@ -336,7 +356,7 @@ class _Cohort:
     def _evaluate(self, data: Examples, *, details: bool = False) -> Scores:
         return evaluate(
             self.stack.model,
-            len(self.members),
+            self.stack.num_members,
             data,
             self.train_spec.batch_size,
             tolerance=self.spec.task.tolerance,

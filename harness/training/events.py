@@ -33,7 +33,8 @@ class Slice(NamedTuple):
 class Finished(NamedTuple):
     """The run ended as planned. steps_to_solve is None where it was not solved in its steps.
 
-    wall_s: seconds, the cohort's time divided among its members.
+    wall_s: seconds of training and its evaluations. seconds: by part (`clock.PARTS`), set-up and
+    test too. Both are the cohort's time divided among its members.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class Finished(NamedTuple):
     steps_to_solve: int | None
     breakdown: tuple[Slice, ...]
     provenance: dict
+    seconds: dict[str, float]
 
 
 class Diverged(NamedTuple):
@@ -52,6 +54,7 @@ class Diverged(NamedTuple):
     wall_s: float
     message: str
     provenance: dict
+    seconds: dict[str, float]
 
 
 class Failed(NamedTuple):

@@ -108,10 +108,11 @@ def follow(spec: RunSpec, members: int = 1, device: str = "cpu") -> dict[str, in
         cohort._update(0)
         out["training"] = live.lap()
         _, data = cohort._evaluation_set(spec, "test", spec.train.test_examples)
-        scores = cohort._evaluate(data, details=True)
-        out["evaluation"] = live.lap()
-        cohort._after_training(None, data, scores)
-        out["after training"] = live.lap()
+        with cohort.stack.only(torch.arange(members, device=device)):  # a copy, as in `_finish`
+            scores = cohort._evaluate(data, details=True)
+            out["evaluation"] = live.lap()
+            cohort._after_training(None, data, scores)
+            out["after training"] = live.lap()
     return out
 
 

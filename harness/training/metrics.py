@@ -47,6 +47,8 @@ OF_RUNS = (  # of the training itself
     Metric("seconds", "", "low", True),
 )
 
+OF_SOLVING = ("steps_to_solve", "solve_rate")  # of those, what is decided once a run has solved
+
 
 def metrics_of(spec: RunSpec) -> dict[str, Metric]:
     """What runs of this specification are measured by: name in a claim -> metric."""

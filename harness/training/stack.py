@@ -9,7 +9,8 @@ Stacking by hand beats torch.func.vmap over the unstacked module: see docs/perfo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -68,6 +69,10 @@ class Stack:
             end = columns.stop
         self._end, self._padding = end, -end % REGISTERS
 
+    @property
+    def num_members(self) -> int:
+        return len(self.values)
+
     def gradient(self, loss: Tensor) -> Tensor:
         """(S, P): of a sum of members' losses, laid out as `values`."""
         grads = torch.autograd.grad(loss, self._leaves, materialize_grads=True, allow_unused=True)
@@ -77,9 +82,24 @@ class Stack:
     def keep(self, rows: Tensor) -> None:
         """Reduces the stack to these members."""
         self._adopt(self.values[rows].clone())
-        for module in self.model.modules():
-            if isinstance(module, BatchNorm):
-                module.keep(rows)
+        for module in self._norms():
+            module.keep(rows)
+
+    @contextmanager
+    def only(self, rows: Tensor) -> Iterator[None]:
+        """The model is of these members alone, for a while."""
+        values = self.values
+        statistics = [(norm, norm.running_mean, norm.running_var) for norm in self._norms()]
+        self.keep(rows)
+        try:
+            yield
+        finally:
+            self._adopt(values)
+            for norm, mean, var in statistics:
+                norm.running_mean, norm.running_var = mean, var
+
+    def _norms(self) -> list[BatchNorm]:
+        return [module for module in self.model.modules() if isinstance(module, BatchNorm)]
 
     def _adopt(self, values: Tensor) -> None:
         self.values, self._leaves = values, []

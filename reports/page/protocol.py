@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from reports.records import Records
+from reports.savings import steps_saved
 from reports.table import plain, seconds_text, setting_text, value_text
+from reports.time_by_part import time_by_part
 
 SCORES = {"accuracy": "accuracy", "loss": "loss", "steps_to_solve": "mean steps to solve"}
 
@@ -104,6 +106,8 @@ def provenance(records: Records) -> list[Made]:
         each = sum(wall) / len(wall)
         text = f"{seconds_text(sum(wall))} in all, {seconds_text(each)} a run"
         out.append(Made("training time", text))
+    named = (("time by part", time_by_part), ("steps saved", steps_saved))
+    out += [Made(what, text) for what, say in named if (text := say(records))]
     last = max((run.ended_at for run in runs if run.ended_at), default=None)
     if last:
         when = datetime.datetime.fromtimestamp(last, datetime.UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -11,7 +12,7 @@ import time
 
 import pytest
 
-from ablations.ledger import FILE, Ledger, Selection, open_for_reading, read_meta
+from ablations.ledger import FILE, VERSION, Ledger, Selection, open_for_reading, read_meta
 from ablations.runner import arm_facts
 from harness.foundation.errors import HarnessError
 from harness.training.events import Diverged, Failed, Finished, Measured, Slice, Started
@@ -25,12 +26,14 @@ def planned(ledger: Ledger):
     return [run.spec.run_id for run in runs]
 
 
+SECONDS = {"setup": 0.05, "data": 0.01, "steps": 0.07, "evaluation": 0.02, "test": 0.1}
+
+
 def finish(ledger: Ledger, run_id: str, accuracy: float = 0.5) -> None:
     ledger.append(Started(run_id))
     ledger.append(Measured(run_id, 2, "test", {"accuracy": accuracy}))
-    ledger.append(
-        Finished(run_id, 2, 0.1, None, (Slice("distance", 3, 0.5, 4, 0.7),), {"device": "cpu"})
-    )
+    slices = (Slice("distance", 3, 0.5, 4, 0.7),)
+    ledger.append(Finished(run_id, 2, 0.1, None, slices, {"device": "cpu"}, SECONDS))
 
 
 def test_a_run_is_written_whole_or_not_at_all(tmp_path):
@@ -145,6 +148,62 @@ def test_a_ledger_of_another_version_is_left_alone(tmp_path):
     assert (tmp_path / FILE).read_bytes() == before
 
 
+def as_version_3(path):
+    """Makes the ledger one that an earlier version has written."""
+    db = sqlite3.connect(path)
+    with db:
+        db.execute("ALTER TABLE runs DROP COLUMN seconds")
+        db.execute("UPDATE meta SET value = '3' WHERE key = 'version'")
+    db.close()
+
+
+def runs_of(folder):
+    db = open_for_reading(folder)
+    rows = db.execute("SELECT run_id, status, wall_s, seconds FROM runs ORDER BY rowid").fetchall()
+    db.close()
+    return rows
+
+
+def test_seconds_by_part_are_kept(tmp_path):
+    with Ledger(tmp_path) as ledger:
+        run_id, other, *_ = planned(ledger)
+        finish(ledger, run_id)
+        ledger.append(Failed(other, "Boom: it broke", "traceback"))
+    found = runs_of(tmp_path)
+    assert [json.loads(row[3]) for row in found] == [SECONDS, {}]
+
+
+def test_a_ledger_of_the_version_before_is_read_as_it_is(tmp_path):
+    with Ledger(tmp_path) as ledger:
+        run_id = planned(ledger)[0]
+        finish(ledger, run_id)
+    as_version_3(tmp_path / FILE)
+    before = (tmp_path / FILE).read_bytes()
+    assert runs_of(tmp_path) == [(run_id, "finished", 0.1, None)]
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_a_driver_brings_the_version_before_up_to_date_and_loses_nothing(tmp_path):
+    with Ledger(tmp_path) as ledger:
+        first, second, *_ = planned(ledger)
+        finish(ledger, first)
+    as_version_3(tmp_path / FILE)
+    with Ledger(tmp_path) as ledger:
+        finish(ledger, second)
+    assert read_meta(tmp_path)["version"] == VERSION
+    assert runs_of(tmp_path) == [
+        (first, "finished", 0.1, None), (second, "finished", 0.1, json.dumps(SECONDS))
+    ]  # fmt: skip
+
+
+def test_a_ledger_of_the_version_before_with_a_driver_at_work_is_left_alone(tmp_path):
+    with Ledger(tmp_path):
+        as_version_3(tmp_path / FILE)
+        with pytest.raises(HarnessError, match="another driver"):
+            Ledger(tmp_path).__enter__()
+        assert read_meta(tmp_path)["version"] == 3
+
+
 KILLED = """
 import os, pathlib, signal, sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -191,7 +250,7 @@ def test_a_full_disk_stops_the_driver_and_loses_nothing(tmp_path):
         ledger._db.execute(f"PRAGMA max_page_count = {pages}")
         for step in range(10_000):
             ledger.append(Measured(second, step, "validation", {"accuracy": 0.5}))
-        ledger.append(Diverged(second, 1, 0.0, "x", {}))
+        ledger.append(Diverged(second, 1, 0.0, "x", {}, {}))
         ledger.flush()
     db = open_for_reading(tmp_path)
     assert db.execute("SELECT run_id FROM runs").fetchall() == [(first,)]

@@ -18,7 +18,7 @@ from ablations.ledger import FILE, open_for_reading, read_meta
 from harness.cost import training_flops
 from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import load_plugins
-from tests.ablations.examples import TROUBLE_PLUGIN, changed, load
+from tests.ablations.examples import SMALL, TROUBLE_PLUGIN, changed, load
 from tests.ablations.test_ablation import NUISANCE
 
 
@@ -93,11 +93,38 @@ def test_what_is_done_is_not_done_again(tmp_path):
     assert len(run_counted(load(seeds), tmp_path)) == 2
 
 
-def test_nothing_left_starts_no_worker(tmp_path):
-    run(load(), tmp_path)
-    engine = executors.make("local", workers=2, device="cpu")
-    runner.run(load(), out=tmp_path, engine=engine)
-    assert engine._workers == []
+WITHOUT_WORKERS = """
+import multiprocessing.process, sys
+from harness.cli import main
+
+def refuse(self):
+    raise AssertionError(f"a worker starts: {self.name}")
+
+class NoRay:
+    def find_spec(self, name, path=None, target=None):
+        if name == "ray":
+            raise AssertionError("ray starts")
+
+multiprocessing.process.BaseProcess.start = refuse
+sys.meta_path.insert(0, NoRay())
+main(standalone_mode=False)
+"""
+
+
+def test_nothing_left_starts_no_process_and_imports_no_ray(tmp_path):
+    """With something left both would: the check can fail."""
+    (tmp_path / "small.yaml").write_text(SMALL)
+    run(load(), tmp_path / "done")
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    for executor, said in (("local", "a worker starts: orchid worker"), ("ray", "ray starts")):
+        for out, is_left in (("done", False), ("new", True)):
+            command = ["run", "small.yaml", "--executor", executor, "--out", out]
+            done = subprocess.run(
+                [sys.executable, "-c", WITHOUT_WORKERS, *command],
+                cwd=tmp_path, env=env, capture_output=True, text=True,
+            )  # fmt: skip
+            assert (done.returncode != 0) == is_left, done.stderr
+            assert (said in done.stderr) == is_left, done.stderr
 
 
 DRIVER = (

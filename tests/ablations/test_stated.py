@@ -41,7 +41,7 @@ def record(ablation, folder, *, num_looks: int = 1, chosen: dict | None = None) 
                 ledger.append(Started(run.spec.run_id))
                 values = {"loss": loss, "accuracy": 0.5}
                 ledger.append(Measured(run.spec.run_id, 4, "test", values))
-                ledger.append(Finished(run.spec.run_id, 4, 1.0, None, (), {}))
+                ledger.append(Finished(run.spec.run_id, 4, 1.0, None, (), {}, {}))
         ledger.flush()
         runner._look(ablation, ledger, {})
 

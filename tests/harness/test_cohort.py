@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import generator
 from harness.layers import initialise
 from harness.model import Model
+from harness.training.clock import PARTS, TRAINING, Clock
+from harness.training.cohort import train_cohort
 from harness.training.data import TrainingData, examples
 from harness.training.events import Diverged, Finished, Measured
 from harness.training.optimiser import schedule_factor
@@ -127,23 +131,80 @@ def test_a_diverging_member_leaves_the_others_untouched(norm):
         assert numbers(events, spec.run_id) == numbers(train([spec]), spec.run_id)
 
 
-def test_a_solved_member_leaves_and_the_others_go_on():
-    """The threshold is met by whoever guesses better; the rest train to the end."""
-    specs = [
-        tiny(seed=seed, train__solve_threshold=0.5, train__solve_patience=1, train__steps=60,
-             train__stop_when_solved=True, train__lr=3e-3)
+STOPPING = {
+    "train__solve_threshold": 0.5,
+    "train__solve_patience": 1,
+    "train__steps": 40,
+    "train__stop_when_solved": True,
+    "train__lr": 3e-3,
+}
+
+
+@pytest.mark.parametrize("mixer", ["orchid", "attention"])
+def test_solved_members_stop_at_the_same_step_in_any_company(mixer):
+    """Alone, together, in another order, beside one that diverges: the same numbers, bit for bit,
+    and the same end."""
+    specs = [tiny(seed=seed, model__mixer=mixer, **STOPPING) for seed in range(4)]
+    wild = {"train__lr": 1e30, "train__clip_norm": None, "train__weight_decay": 0.0}
+    unclipped = [
+        tiny(seed=seed, model__mixer=mixer, **STOPPING | {**wild, "train__lr": 3e-3})
         for seed in range(4)
-    ]  # fmt: skip
-    events = train(specs)
-    ended = {event.run_id: event for event in events if isinstance(event, Finished)}
-    assert len(ended) == 4
-    steps = {event.steps for event in ended.values()}
-    assert len(steps) > 1, "choose a threshold that separates these seeds"
-    for spec in specs:
-        assert numbers(events, spec.run_id) == numbers(train([spec]), spec.run_id)
-        end = ended[spec.run_id]
-        if end.steps < 60:
-            assert end.steps_to_solve == end.steps
+    ]
+    diverging = tiny(seed=9, model__mixer=mixer, **STOPPING | wild)
+    steps = set()
+    for members, companions in (
+        (specs, [specs, specs[::-1], specs[1:3]]),
+        (unclipped, [[unclipped[2], diverging, *unclipped[:2], unclipped[3]]]),
+    ):
+        ends = {spec.run_id: end(train([spec]), spec.run_id) for spec in members}
+        for finished, _ in ends.values():
+            steps.add(finished.steps)
+            assert finished.steps == 40 or finished.steps == finished.steps_to_solve
+        for cohort in companions:
+            events = train(cohort)
+            for spec in set(members) & set(cohort):
+                assert end(events, spec.run_id) == ends[spec.run_id]
+    assert len(steps) > 2 and min(steps) < 40, "choose a threshold that separates these seeds"
+    assert any(isinstance(event, Diverged) for event in events)
+
+
+def end(events, run_id) -> tuple[Finished, list]:
+    """How a run ended, its time apart, and all its numbers."""
+    (finished,) = [e for e in events if isinstance(e, Finished) and e.run_id == run_id]
+    return finished._replace(wall_s=0, seconds={}, provenance={}), numbers(events, run_id)
+
+
+def test_the_time_of_a_cohort_is_divided_among_its_members(monkeypatch):
+    """All of it, by part, whoever leaves early; but for the sending of the last event."""
+    now = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", now.__next__)  # a second passes at every look
+    specs = [tiny(seed=seed, **STOPPING) for seed in range(3)]
+    specs.append(tiny(seed=3, **STOPPING | {"train__lr": 1e30}))
+    events = []
+    train_cohort(specs, events.append)
+    whole = next(now)
+    ends = [event for event in events if isinstance(event, Finished | Diverged)]
+    assert len(ends) == 4
+    for event in ends:
+        assert set(event.seconds) == set(PARTS)
+        assert all(event.seconds[part] > 0 for part in ("setup", *TRAINING))
+        assert (event.seconds["test"] > 0) == isinstance(event, Finished)
+        assert event.wall_s == pytest.approx(sum(event.seconds[part] for part in TRAINING))
+    charged = sum(sum(event.seconds.values()) for event in ends)
+    assert whole - 4 <= charged < whole
+
+
+def test_a_clock_charges_one_part_at_a_time(monkeypatch):
+    now = iter([0, 1, 3, 6, 10, 15, 21]).__next__
+    monkeypatch.setattr(time, "perf_counter", now)
+    clock = Clock("setup")
+    with clock.on("steps"):  # at 1
+        with clock.on("data"):  # 3
+            pass  # 6
+        first = clock.take()  # 10
+    assert first == {"setup": 1, "data": 3, "steps": 2 + 4, "evaluation": 0, "test": 0}
+    second = clock.take()  # steps until 15, set-up until 21
+    assert second == {"setup": 6, "data": 0, "steps": 5, "evaluation": 0, "test": 0}
 
 
 def test_steps_to_solve_is_the_first_of_enough_evaluations_in_a_row():
@@ -275,3 +336,20 @@ def test_breakdown_weighs_up_to_the_accuracy():
     for parts in by_fact.values():
         hits = sum(part.accuracy * part.num for part in parts)
         assert hits / sum(part.num for part in parts) == pytest.approx(test)
+
+
+def test_a_part_of_a_stack_is_its_members_and_then_the_whole_again():
+    """Running statistics, which a member takes along, too."""
+    mixer = {"name": "orchid", "conditioning": {"name": "magnitude", "norm": "batchnorm"}}
+    spec = tiny(model__mixer=mixer)
+    keys = [f"confirmation {seed}" for seed in range(3)]
+    stack = Stack(spec, keys, torch.device("cpu"))
+    tokens = torch.arange(3 * 4 * 9).view(3, 4, 9) % 9
+    stack.model(tokens, None)  # with gradients: the statistics follow
+    with torch.no_grad():
+        whole, values = stack.model(tokens, None), stack.values
+        with stack.only(torch.tensor([2, 0])):
+            assert stack.num_members == 2
+            assert torch.equal(stack.model(tokens[[2, 0]], None), whole[[2, 0]])
+        assert stack.values is values
+        assert torch.equal(stack.model(tokens, None), whole)

@@ -86,8 +86,9 @@ class Maker:
 
     def run(self, arm: str, seed: int, *, purpose="confirmation", lr=3e-3, status="finished",
             accuracy=0.9, curve=None, solved=None, slices=(), tests=None, wall_s=None,
-            steps=STEPS, nuisance=None, **provenance) -> str:  # fmt: skip
-        """status None plans the run and leaves it missing. tests: more test measurements."""
+            steps=STEPS, nuisance=None, seconds=None, **provenance) -> str:  # fmt: skip
+        """status None plans the run and leaves it missing. tests: more test measurements.
+        seconds: by part, by default not recorded."""
         nuisance = {"train.lr": lr} if nuisance is None else nuisance
         run_id = short_hash([arm, seed, purpose, nuisance])
         self._insert("plan", (run_id, arm, purpose, seed, json.dumps(nuisance)))
@@ -117,6 +118,7 @@ class Maker:
                 "{}",
                 json.dumps(seen),
                 1.7e9,
+                seconds and json.dumps(seconds),
             ),
         )
         split = "selection" if purpose == "selection" else "validation"

@@ -51,8 +51,8 @@ def test_events_become_the_answer(tmp_path):
             ledger.append(Measured(key, 50, "validation", {"accuracy": 0.7, "loss": 1.0}))
             ledger.append(Measured(key, 100, "test", {"accuracy": accuracy, "loss": 0.5}))
             slices = (Slice("distance", 1, 0.5, 10, 0.7),)
-            ledger.append(Finished(key, 100, 2.0, solved, slices, {"device": "cpu"}))
-        ledger.append(Diverged(runs[2].spec.run_id, 7, 1.0, "went up", {"device": "cpu"}))
+            ledger.append(Finished(key, 100, 2.0, solved, slices, {"device": "cpu"}, {}))
+        ledger.append(Diverged(runs[2].spec.run_id, 7, 1.0, "went up", {"device": "cpu"}, {}))
         ledger.append(Failed(runs[3].spec.run_id, "boom", "trace"))
     found = reports.load(tmp_path)
     assert found.runs.status.tolist() == ["finished", "finished", "diverged", "failed"]

@@ -57,12 +57,12 @@ def test_the_driver_writes_at_its_end_and_survives_a_bad_disk(maker, caplog):
     watcher = tensorboard.TensorBoard(folder)
     watcher.close()
     assert not (folder / "tensorboard").exists()
-    watcher.take(Diverged("x", 1, 1.0, "", {}))
+    watcher.take(Diverged("x", 1, 1.0, "", {}, {}))
     (folder / "tensorboard").write_text("in the way")
     watcher.close()
     assert "no TensorBoard files" in caplog.text
     (folder / "tensorboard").unlink()
-    watcher.take(Diverged("x", 1, 1.0, "", {}))
+    watcher.take(Diverged("x", 1, 1.0, "", {}, {}))
     watcher.close()
     assert len(list((folder / "tensorboard").iterdir())) == 2
 
