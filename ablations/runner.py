@@ -21,7 +21,7 @@ from ablations.executors import Executor
 from ablations.executors.local import usable_cpus
 from ablations.ledger import FILE, Ledger, open_for_reading
 from ablations.match import WORDS, Match, number_at
-from ablations.plan import Cohort, cohorts, makespan_s
+from ablations.plan import Cohort, cohorts, largest, makespan_s
 from harness.cost import cost, training_flops
 from harness.foundation.config import to_data
 from harness.foundation.errors import HarnessError
@@ -29,6 +29,7 @@ from harness.foundation.plugins import source_digest
 from harness.training import precision
 from harness.training.data import evaluation_batch
 from harness.training.events import Diverged, Event, Finished
+from harness.training.memory import peak_bytes
 from tasks.base import Task, accuracy, squared_error, surprise
 
 ENDED = ("finished", "diverged")  # a failed run is tried again
@@ -39,6 +40,7 @@ class Plan(NamedTuple):
 
     runs: all that can be named; to_choose: confirmation runs whose nuisances are not chosen yet.
     counts: new, cached (finished or diverged), failed (to be tried again).
+    device, memory: where cohorts are trained, and the bytes that a worker has there, if known.
     """
 
     runs: list[Run]
@@ -46,10 +48,42 @@ class Plan(NamedTuple):
     to_choose: int
     counts: dict[str, int]
     cohorts: list[Cohort]
+    device: str = "cpu"
+    memory: int | None = None
 
     def estimate_s(self, workers: int) -> float:
         """Seconds until the pending runs have ended, runs that are to be chosen not counted."""
         return makespan_s((cohort.estimate_s for cohort in self.cohorts), workers)
+
+    def most_memory(self) -> Memory | None:
+        """Of the cohort that takes the most; None where there is nothing to train."""
+        cohort = largest(self.cohorts, self.device)
+        return None if cohort is None else self._memory(cohort)
+
+    def too_large(self) -> list[Memory]:
+        """Runs that alone take more than a worker has, one of each shape."""
+        lone = {c.specs[0].cohort_key: c for c in self.cohorts if not c.fits}
+        return [self._memory(cohort) for cohort in lone.values()]
+
+    def _memory(self, cohort: Cohort) -> Memory:
+        spec, num = cohort.specs[0], len(cohort.specs)
+        arm = next(run.arm.label for run in self.pending if run.spec is spec)
+        return Memory(arm, num, peak_bytes(spec, num, self.device), self.memory)
+
+
+class Memory(NamedTuple):
+    """What a cohort is predicted to take at its peak, against what a worker has, in bytes."""
+
+    arm: str
+    members: int
+    predicted_bytes: int
+    available_bytes: int | None
+
+    def render(self) -> str:
+        said = f"{self.predicted_bytes / 2**30:.2f} GiB"
+        if self.available_bytes is not None:
+            said += f" of {self.available_bytes / 2**30:.2f} GiB"
+        return f"{said} predicted at the peak ({self.arm}, {self.members} together)"
 
 
 class Summary(NamedTuple):
@@ -84,9 +118,11 @@ def make_plan(
     device: str = "cpu",
     num_seeds: Mapping[str, int] | None = None,
     workers: int = 1,
+    worker_memory: Callable[[], int | None] = lambda: None,
 ) -> Plan:
     """The plan, given the status of known runs and the nuisances chosen so far.
 
+    worker_memory: asked only where something is to be trained; see `Executor`.
     num_seeds: confirmation seeds of arms (by condition_id) that have more than the ablation asks.
     workers: how many cohorts are trained at a time.
     """
@@ -102,11 +138,18 @@ def make_plan(
         if status not in ENDED:
             pending.append(run)
     to_choose = undecided * ablation.seeds.confirmation
-    return Plan(runs, pending, to_choose, dict(counts), cohorts(pending, device, workers))
+    memory = worker_memory() if pending else None
+    planned = cohorts(pending, device, workers, memory)
+    return Plan(runs, pending, to_choose, dict(counts), planned, device, memory)
 
 
 def plan_from_folder(
-    ablation: Ablation, folder: Path, *, device: str = "cpu", workers: int | None = None
+    ablation: Ablation,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    worker_memory: Callable[[], int | None] = lambda: None,
 ) -> Plan:
     """The plan against what a folder already holds; reads only. workers: by default one a core."""
     statuses: dict[str, str] = {}
@@ -122,7 +165,8 @@ def plan_from_folder(
         text = db.execute("SELECT value FROM meta WHERE key = 'num_seeds'").fetchone()
         num_seeds = ablation.still_asked(json.loads(text[0])) if text else {}
         db.close()
-    return make_plan(ablation, statuses, chosen, device, num_seeds, workers or usable_cpus())
+    workers = workers or usable_cpus()
+    return make_plan(ablation, statuses, chosen, device, num_seeds, workers, worker_memory)
 
 
 def run(
@@ -161,7 +205,7 @@ def run(
             for watcher in watchers:
                 watcher.planned(plan, stage, engine.num_workers)
             if todo:
-                engine.execute(cohorts(todo, engine.device, engine.num_workers), emit)
+                engine.execute(cohorts(todo, engine.device, engine.num_workers, plan.memory), emit)
                 ledger.flush()
             return todo
 
@@ -261,7 +305,13 @@ def _replan(
 ) -> Plan:
     chosen = {key: choice.nuisance for key, choice in ledger.selections(ablation.grid_id).items()}
     plan = make_plan(
-        ablation, ledger.statuses(), chosen, engine.device, num_seeds, engine.num_workers
+        ablation,
+        ledger.statuses(),
+        chosen,
+        engine.device,
+        num_seeds,
+        engine.num_workers,
+        engine.worker_memory,
     )
     ledger.write_plan(ablation, facts, plan.runs, plan.to_choose, num_seeds, num_looks)
     return plan
@@ -287,7 +337,8 @@ def _retry_failed(runs: Sequence[Run], ledger: Ledger, engine: Executor, emit) -
     statuses = ledger.statuses()
     failed = [run for run in runs if statuses.get(run.spec.run_id) == "failed"]
     if failed:
-        engine.execute(cohorts(failed, engine.device, engine.num_workers), emit)
+        planned = cohorts(failed, engine.device, engine.num_workers, engine.worker_memory())
+        engine.execute(planned, emit)
         ledger.flush()
 
 

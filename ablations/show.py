@@ -9,14 +9,14 @@ from ablations import dotted
 from ablations.ablation import Ablation
 from ablations.executors.local import usable_cpus
 from ablations.match import WORDS, number_at
-from ablations.runner import Plan
+from ablations.runner import Memory, Plan
 from harness.cost import cost, training_flops
 from harness.training.metrics import OF_SOLVING
 
 
 def plan_data(ablation: Ablation, plan: Plan, folder: Path) -> dict[str, Any]:
     """All that a plan says, as plain data."""
-    workers = usable_cpus()
+    workers, most = usable_cpus(), plan.most_memory()
     return {
         "name": ablation.name,
         "scale": ablation.scale,
@@ -25,6 +25,10 @@ def plan_data(ablation: Ablation, plan: Plan, folder: Path) -> dict[str, Any]:
         "runs": {**plan.counts, "to_be_chosen": plan.to_choose},
         "cohorts": len(plan.cohorts),
         "workers": workers,
+        "memory": {
+            "largest_cohort": most and most._asdict(),
+            "too_large": [each._asdict() for each in plan.too_large()],
+        },
         "estimate_s": round(plan.estimate_s(workers), 1),
         "arms": [
             {
@@ -96,10 +100,28 @@ def render_plan(data: dict[str, Any]) -> str:
         f"{runs['to_be_chosen']} to be chosen",
         f"cohorts: {data['cohorts']}, about {duration(data['estimate_s'])} on {data['workers']} "
         "CPU workers" + (", runs to be chosen not counted" if runs["to_be_chosen"] else ""),
+        *memory_lines(data["memory"]),
         f"folder: {data['folder']}",
         *data["advice"],
     ]
     return "\n".join(lines)
+
+
+def memory_lines(data: dict[str, Any]) -> list[str]:
+    """The largest cohort's peak, and the runs that do not fit."""
+    largest = data["largest_cohort"]
+    lines = [f"memory of a worker: {Memory(**largest).render()}"] if largest else []
+    return lines + [too_large(Memory(**each)) for each in data["too_large"]]
+
+
+def too_large(memory: Memory) -> str:
+    """Said before a run is trained that may not fit."""
+    return (
+        f"warning: a run of {memory.arm} is predicted to take "
+        f"{memory.predicted_bytes / 2**30:.2f} GiB and a worker has "
+        f"{memory.available_bytes / 2**30:.2f} GiB; it is trained alone and may fail. "
+        "Fewer --workers have more each; so does a smaller train.batch_size take less"
+    )
 
 
 def duration(seconds: float) -> str:

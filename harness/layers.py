@@ -19,8 +19,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any, Literal
+from functools import lru_cache, wraps
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 Init = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+Constants = TypeVar("Constants", Tensor, tuple[Tensor, ...])
 Function = Callable[..., Any]
 Kind = Literal["own", "projection", "residual", "bias", "embedding"]
 
@@ -98,6 +99,28 @@ def _widened(value: Any) -> Any:
 def per_channel(value: Tensor) -> Tensor:
     """(..., D) -> (..., 1, 1, D), which broadcasts against activations (..., B, L, D)."""
     return value.unsqueeze(-2).unsqueeze(-2)
+
+
+def remembered(
+    maxsize: int,
+) -> Callable[[Callable[..., Constants]], Callable[..., Constants]]:
+    """lru_cache for a function that forms tensors from sizes alone.
+
+    While shapes are followed without memory (`harness.training.memory`) nothing is kept: those
+    tensors hold no numbers, and a training in the same process would find them later.
+    """
+
+    def decorate(function: Callable[..., Constants]) -> Callable[..., Constants]:
+        known = lru_cache(maxsize)(function)
+
+        @wraps(function)
+        def call(*sizes) -> Constants:
+            holds_numbers = type(torch.empty(0)) is Tensor
+            return known(*sizes) if holds_numbers else function(*sizes)
+
+        return call
+
+    return decorate
 
 
 class Linear(nn.Module):

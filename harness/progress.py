@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from ablations.show import duration
+from ablations.show import duration, too_large
 from harness.training.events import Diverged, Event, Failed, Finished, Measured, Started
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Progress:
             f"{plan.counts['cached']} runs are there already",
             highlight=False,
         )
+        for memory in plan.too_large():
+            self.console.print(too_large(memory), highlight=False)
         if self.console.is_terminal:
             self._bar = Bar(
                 TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}")

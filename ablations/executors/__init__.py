@@ -21,6 +21,9 @@ class Executor(Protocol):
 
     def __exit__(self, *exception) -> None: ...
 
+    def worker_memory(self) -> int | None:
+        """Bytes that a worker has for its cohort; None where that is not known."""
+
     def execute(self, cohorts: Sequence[Cohort], emit: Callable[[Event], None]) -> None:
         """Trains all cohorts; returns when each run has ended. A run that raises, or whose
         worker dies, ends as Failed and stops nothing else. Raises KeyboardInterrupt on Ctrl-C."""

@@ -14,9 +14,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import cache
 from multiprocessing.connection import Connection, wait
 
 from ablations.executors import worker
+from ablations.executors.memory import worker_bytes
 from ablations.plan import Cohort
 from harness.foundation.config import parse, to_data
 from harness.spec import RunSpec
@@ -35,6 +37,7 @@ class Local:
         self.device, self.plugins = device, plugins
         self.num_workers = workers or (1 if device == "cuda" else usable_cpus())
         self._workers: list[_Worker] = []
+        self.worker_memory = cache(lambda: worker_bytes(device, self.num_workers))
 
     def __enter__(self) -> Local:
         return self

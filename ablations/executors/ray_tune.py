@@ -14,10 +14,12 @@ import pickle
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from ablations.executors import worker
 from ablations.executors.local import usable_cpus
+from ablations.executors.memory import WORKER_BYTES, worker_bytes
 from ablations.plan import Cohort
 from harness.foundation.config import parse, to_data
 from harness.foundation.errors import HarnessError
@@ -61,6 +63,7 @@ class RayTune:
         self.device, self.address, self.plugins, self.per_gpu = device, address, plugins, per_gpu
         self.num_workers = workers or usable_cpus()
         self._started = False
+        self.worker_memory = cache(self._worker_memory)
 
     def __enter__(self) -> RayTune:
         return self
@@ -114,6 +117,20 @@ class RayTune:
         self._started = True
         slots = max(1, math.floor(ray.cluster_resources().get("CPU", 1)))
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(2 * slots)
+
+    def _worker_memory(self) -> int | None:
+        """Of a cluster, the least that one of its nodes has for a CPU. GPUs are taken to be like
+        those of this machine; where it has none, their memory is not known."""
+        if self.device == "cuda":
+            return worker_bytes(self.device, self.per_gpu)
+        if not self.address:
+            return worker_bytes(self.device, self.num_workers)
+        self._start()
+        import ray
+
+        found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        shares = [each["memory"] / each["CPU"] for each in found if each.get("CPU")]
+        return max(0, int(min(shares)) - WORKER_BYTES) if shares else None
 
     def resources(self) -> dict[str, float]:
         """What one cohort takes."""

@@ -147,7 +147,7 @@ class _Kept:
     def __init__(self, engine: Local):
         self.engine = engine
         self.name, self.device, self.num_workers = engine.name, engine.device, engine.num_workers
-        self.execute = engine.execute
+        self.execute, self.worker_memory = engine.execute, engine.worker_memory
 
     def __enter__(self) -> _Kept:
         return self

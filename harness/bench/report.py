@@ -149,6 +149,9 @@ class _MadeUp:
     def __exit__(self, *exception) -> None:
         pass
 
+    def worker_memory(self) -> None:
+        return None
+
     def execute(self, cohorts: Sequence[Cohort], emit: Callable[[Event], None]) -> None:
         for cohort in cohorts:
             for spec in cohort.specs:

@@ -170,6 +170,9 @@ class Replay:
 
     def __exit__(self, *exception) -> None: ...
 
+    def worker_memory(self) -> None:
+        return None
+
     def execute(self, cohorts: Sequence, emit: Callable[[Event], None]) -> None:
         for cohort in cohorts:
             for run_id in cohort.run_ids:

@@ -6,7 +6,6 @@ and are an option here. Members are folded into the batch, so one kernel serves 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from harness.layers import Linear, contiguous_gradient, full_precision
+from harness.layers import Linear, contiguous_gradient, full_precision, remembered
 from harness.mixers.base import Mixer, Regime, State, register
 
 # Queries that share a band of keys. Narrower bands than this would save little memory and cost
@@ -110,7 +109,7 @@ def _rotate(x: Tensor) -> Tensor:
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
-@lru_cache(maxsize=64)
+@remembered(64)
 def _angles(
     length: int, size: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
@@ -147,7 +146,7 @@ def _banded(q: Tensor, k: Tensor, v: Tensor, window: int, *, causal: bool, scale
     return y.flatten(1, 2)[:, :length].reshape(q.shape)
 
 
-@lru_cache(maxsize=16)
+@remembered(16)
 def _visible(
     length: int, window: int, block: int, span: int, causal: bool, device: torch.device
 ) -> Tensor:

@@ -11,6 +11,7 @@ import json
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -144,9 +145,8 @@ class _Cohort:
         self.clock = Clock("setup")
         for spec in specs:
             emit(Started(spec.run_id))
-        self.members = [_Member(spec, provenance=_provenance(specs, device)) for spec in specs]
-        self.data = CohortData(specs)
-        self.stack = Stack(self.spec, [spec.seed_key for spec in specs], device)
+        self.members = [_Member(spec, provenance=self._provenance(specs)) for spec in specs]
+        self.data, self.stack = self._begin(specs)
         self.optimiser = AdamW(
             self.stack,
             lr=[spec.train.lr for spec in specs],
@@ -155,8 +155,28 @@ class _Cohort:
         )
         self.gradients = Gradients(self.stack)
         self.curve_role: Role = "selection" if self.spec.purpose == "selection" else "validation"
-        self.curve = self._evaluation_set(self.curve_role, self.train_spec.validation_examples)[1]
+        size = self.train_spec.validation_examples
+        self.curve = self._evaluation_set(self.spec, self.curve_role, size)[1]
         self._reset_sums()
+
+    # `harness.training.memory` replaces the next four, to follow a cohort without numbers.
+
+    def _begin(self, specs: list[RunSpec]) -> tuple[CohortData, Stack]:
+        keys = [spec.seed_key for spec in specs]
+        return CohortData(specs), Stack(self.spec, keys, self.device)
+
+    def _provenance(self, specs: list[RunSpec]) -> dict:
+        return _provenance(specs, self.device)
+
+    def _evaluation_set(self, spec: RunSpec, role: Role, size: int) -> tuple[Batch, Examples]:
+        """Scored at the answers alone, also where training scores every token."""
+        batch = evaluation_batch(spec.task, role, size)
+        return batch, examples(spec, batch, self._form).to(self.device)
+
+    def _truth(self, batch: Batch, rows: slice) -> np.ndarray:
+        """What the best predictor says where targets are drawn: (b, Q, V) probabilities."""
+        task, part = self.spec.task, batch[rows]
+        return pick(task.distribution(part), scored_positions(part.targets, task.max_scored))
 
     def train(self) -> None:
         train = self.train_spec
@@ -232,7 +252,7 @@ class _Cohort:
 
     def _finish(self, ending: list[int], step: int) -> None:
         """Tests these members and emits their last events."""
-        batch, data = self._evaluation_set("test", self.train_spec.test_examples)
+        batch, data = self._evaluation_set(self.spec, "test", self.train_spec.test_examples)
         members = [self.members[index] for index in ending]
         with self.stack.only(torch.tensor(ending, device=self.device)):
             scores = self._evaluate(data, details=True)
@@ -263,7 +283,7 @@ class _Cohort:
     ) -> dict[str, np.ndarray]:
         """What a run measures besides loss and accuracy, where it can: metric -> (S,)."""
         model, train, task, out = self.stack.model, self.train_spec, self.spec.task, {}
-        size = 4 * train.batch_size  # without gradients there is room for more
+        size = train.batch_size
         matches = task.max_scored > 1 and not task.stochastic
         if matches:
             out[EXACT_MATCH] = exact_match(scores.details, data)
@@ -276,8 +296,8 @@ class _Cohort:
         if train.effective_kernel_length:
             out |= effective_kernel_lengths(model, self.stack.num_members, data, size)
         if task.stochastic:
-            truth = pick(task.distribution(batch), scored_positions(batch.targets, task.max_scored))
-            out |= compare_with_optimum(model, len(self.members), data, truth, size)
+            truth = partial(self._truth, batch)
+            out |= compare_with_optimum(model, self.stack.num_members, data, truth, size)
         if train.counterfactual:
             out |= self._counterfactual(batch, data, scores)
         for length in train.test_lengths:
@@ -287,8 +307,7 @@ class _Cohort:
     def _at_length(self, length: int, *, matches: bool) -> dict[str, np.ndarray]:
         """The test at another length: metric -> (S,). matches: whether to count exact matches."""
         other, train = self.spec.at_length(length), self.train_spec
-        batch = evaluation_batch(other.task, "test", train.test_examples)
-        data = examples(other, batch, self._form).to(self.device)
+        _, data = self._evaluation_set(other, "test", train.test_examples)
         share = self.spec.sequence_length / other.sequence_length
         found = evaluate(
             self.stack.model,
@@ -329,11 +348,6 @@ class _Cohort:
             self.gradients.forget()
             self.optimiser.keep(index)
             self.data.keep(rows)
-
-    def _evaluation_set(self, role: Role, size: int) -> tuple[Batch, Examples]:
-        """Scored at the answers alone, also where training scores every token."""
-        batch = evaluation_batch(self.spec.task, role, size)
-        return batch, examples(self.spec, batch, self._form).to(self.device)
 
     @property
     def _form(self) -> Form:

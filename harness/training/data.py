@@ -86,9 +86,7 @@ class CohortData:
         sources = {spec.seed_key: spec for spec in specs}
         self._sources = {key: TrainingData(spec, exclude) for key, spec in sources.items()}
         self._keys = [spec.seed_key for spec in specs]
-        task, train = self.spec.task, self.spec.train
-        per_step = train.batch_size * task.input_length * max(1, task.num_features)
-        self._num_ahead = max(1, min(64, NUMBERS_AHEAD // per_step))
+        self._num_ahead = num_ahead(self.spec)
         self._start, self._drawn = 0, []  # by step from _start on: seed key -> examples
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="examples")
         self._next: tuple[int, Future] | None = None
@@ -126,6 +124,12 @@ class CohortData:
 
     def _draw(self, step: int, keys: Sequence[str]) -> dict[str, Examples]:
         return {key: examples(self.spec, self._sources[key].step(step)) for key in keys}
+
+
+def num_ahead(spec: RunSpec) -> int:
+    """Steps whose examples are drawn at once."""
+    numbers = spec.task.input_length * max(1, spec.task.num_features)
+    return max(1, min(64, NUMBERS_AHEAD // (spec.train.batch_size * numbers)))
 
 
 def examples(spec: RunSpec, batch: Batch, form: Form | None = None) -> Examples:

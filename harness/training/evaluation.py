@@ -74,7 +74,7 @@ def evaluate(
     tolerance: the distance from a real target that counts as right. details: keep what was said
     of each target. around: a context for the pass over these rows.
     """
-    losses, hits, kept, count = 0.0, 0.0, [], 0
+    losses, hits, found, count = 0.0, 0.0, None, 0
     for rows in _batches(data, batch_size):
         part = _shared(data, rows, members)
         with around(rows):
@@ -86,11 +86,16 @@ def evaluate(
         hits = hits + right.flatten(1).sum(1)
         count += int(part.is_scored[0].sum())
         if details:
-            kept.append((answers.cpu(), right.cpu(), each.cpu()))
-    found = None
-    if details:
-        found = Details(*(torch.cat(each, dim=1).numpy() for each in zip(*kept, strict=True)))
+            said = Details(answers, right, each)
+            found = found or _room_for(said, len(data.inputs))
+            for array, value in zip(found, said, strict=True):
+                array[:, rows] = value.cpu().numpy()
     return Scores((losses / count).cpu().numpy(), (hits / count).cpu().numpy(), found)
+
+
+def _room_for(said: Details, num: int) -> Details:
+    """Arrays for what is said of all num examples, (S, num, ...): joined parts take twice that."""
+    return Details(*(t.new_empty(len(t), num, *t.shape[2:], device="cpu").numpy() for t in said))
 
 
 def _right(answers: Tensor, data: Examples, tolerance: float) -> Tensor:
@@ -101,20 +106,24 @@ def _right(answers: Tensor, data: Examples, tolerance: float) -> Tensor:
 
 @torch.no_grad()
 def compare_with_optimum(
-    model: Model, members: int, data: Examples, truth: np.ndarray, batch_size: int
+    model: Model,
+    members: int,
+    data: Examples,
+    truth: Callable[[slice], np.ndarray],
+    batch_size: int,
 ) -> dict[str, np.ndarray]:
     """How far predictions are from the best ones, where targets are drawn: metric -> (S,).
 
-    truth: (n, Q, V) probabilities p of the best predictor; the model says q. Means over targets of
-    `loss above optimum` log p(y) - log q(y) and `KL from optimum` sum p log(p / q), in nats;
-    `total variation` sum |p - q| / 2; `legal`: the likeliest class under q has p > 0.
+    truth: rows of data -> (b, Q, V) probabilities p of the best predictor; the model says q. Means
+    over targets of `loss above optimum` log p(y) - log q(y) and `KL from optimum` sum p log(p / q),
+    in nats; `total variation` sum |p - q| / 2; `legal`: the likeliest class under q has p > 0.
     """
     sums: dict[str, Tensor] = {}
-    count, probabilities = 0, torch.from_numpy(truth)
+    count = 0
     for rows in _batches(data, batch_size):
         part = _shared(data, rows, members)
         log_q = F.log_softmax(model(part.inputs, part.scored).double(), dim=-1)
-        p = probabilities[rows].to(log_q.device).expand(log_q.shape)
+        p = torch.from_numpy(truth(rows)).to(log_q.device).expand(log_q.shape)
         scored, said = part.is_scored, log_q.argmax(-1, keepdim=True)
         log_p = p.clamp(min=torch.finfo(torch.float64).tiny).log()
         drawn = part.targets.clamp(min=0).unsqueeze(-1)

@@ -29,17 +29,15 @@ class AdamW:
         weight_decay: Sequence[float],
         betas: tuple[float, float],
     ):
-        device = stack.values.device
         rates = torch.tensor(lr, dtype=torch.float64)[:, None]
         decays = torch.tensor(weight_decay, dtype=torch.float64)[:, None]
-        scale = torch.ones(1, stack.values.shape[1], dtype=torch.float64)
-        cap, decayed = torch.full_like(scale, math.inf), torch.ones_like(scale)
+        self.rates = torch.zeros_like(stack.values)  # (S, P)
+        self.decays = torch.zeros_like(stack.values)
         for recipe, columns in stack.recipes:
-            scale[:, columns], cap[:, columns] = recipe.lr_scale, recipe.lr_max
-            decayed[:, columns] = float(recipe.decay)
-        self.rates = torch.minimum(rates * scale, cap)  # (S, P)
-        self.decays = (self.rates * decays * decayed).float().to(device)
-        self.rates = self.rates.float().to(device)
+            own = (rates * recipe.lr_scale).clamp(max=recipe.lr_max)
+            self.rates[:, columns] = own.float().to(stack.values.device)
+            if recipe.decay:
+                self.decays[:, columns] = (own * decays).float().to(stack.values.device)
         self.betas = betas
         self.mean = torch.zeros_like(stack.values)
         self.square = torch.zeros_like(stack.values)

@@ -36,6 +36,26 @@ class Stack:
 
     def __init__(self, spec: RunSpec, seed_keys: Sequence[str], device: torch.device):
         """seed_keys: what each member's initial weights depend on, with the parameter's name."""
+        self._lay_out(spec)
+        members = {}
+        for key in dict.fromkeys(seed_keys):
+            initialise(self.model, lambda name, key=key: generator("init", key, name))
+            flat = torch.cat([p.detach().flatten() for p in self.model.parameters()])
+            members[key] = F.pad(flat, (0, self._padding))
+        self.model.to(device)
+        self._adopt(torch.stack([members[key] for key in seed_keys]).to(device))
+
+    @classmethod
+    def without_values(cls, spec: RunSpec, members: int, device: torch.device) -> Stack:
+        """A stack whose shapes alone matter: no initial weight is drawn."""
+        stack = cls.__new__(cls)
+        with device:
+            stack._lay_out(spec)
+        stack._adopt(torch.empty(members, stack._end + stack._padding, device=device))
+        return stack
+
+    def _lay_out(self, spec: RunSpec) -> None:
+        """Builds the model and gives every parameter its columns."""
         self.model = Model(spec)
         shapes = {name: tuple(value.shape) for name, value in self.model.named_parameters()}
         self.recipes: list[tuple[Recipe, slice]] = []
@@ -47,14 +67,7 @@ class Stack:
             self._places.append((self.model.get_submodule(owner), leaf, shapes[name], columns))
             self.recipes.append((value.recipe, columns))
             end = columns.stop
-        self._padding = -end % REGISTERS
-        members = {}
-        for key in dict.fromkeys(seed_keys):
-            initialise(self.model, lambda name, key=key: generator("init", key, name))
-            flat = torch.cat([p.detach().flatten() for p in self.model.parameters()])
-            members[key] = F.pad(flat, (0, self._padding))
-        self.model.to(device)
-        self._adopt(torch.stack([members[key] for key in seed_keys]).to(device))
+        self._end, self._padding = end, -end % REGISTERS
 
     @property
     def num_members(self) -> int:

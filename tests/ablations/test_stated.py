@@ -175,6 +175,8 @@ class Here:
 
     def __exit__(self, *exception): ...
 
+    def worker_memory(self): ...
+
     def execute(self, cohorts, emit):
         for cohort in cohorts:
             train_cohort(cohort.specs, emit)

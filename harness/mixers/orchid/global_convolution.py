@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -26,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from harness.layers import full_precision
+from harness.layers import full_precision, remembered
 from harness.mixers.orchid.cosine import CosinePair
 
 Kind = Literal["dft", "dct", "dct1"]
@@ -248,7 +247,7 @@ def _apply(matrix: Tensor, x: Tensor) -> Tensor:
     return out[..., :width].reshape(*x.shape[:-2], len(matrix), width)
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _matrices(
     transform: Transform, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
