@@ -45,7 +45,7 @@ class CostModel(NamedTuple):
 # Of one core of a CPU with AVX-512 and its own 1.25 MB of second-level cache: see
 # docs/performance.md. Those of a GPU are guesses until one has been measured.
 CPU = CostModel(3.8e-3, 1.3e-7, 1.7e11, 2**19, 16)
-CUDA = CostModel(1.5e-3, 2e-10, 2e13, 2**26, 256)
+CUDA = CostModel(1e-3, 5e-10, 1e13, 2**26, 256)
 
 # A cohort is no larger than it has to be for its step to come this near to that of the largest, a
 # member: smaller cohorts are more evenly shared out, and sooner heard of.
@@ -56,8 +56,8 @@ def cost_model(device: str) -> CostModel:
     return CUDA if device.startswith("cuda") else CPU
 
 
-def cohort_size(spec: RunSpec, device: str = "cpu") -> int:
-    """How many runs of this shape to train together."""
+def worthwhile_size(spec: RunSpec, device: str = "cpu") -> int:
+    """How many runs of this shape to train together, if time alone counts."""
     model = cost_model(device)
     most = max(1, min(model.most_members, model.most_activations // activations(spec)))
     best_s = model.step_s(spec, most) / most

@@ -13,23 +13,12 @@ from functools import cache
 from typing import NamedTuple
 
 from ablations.ablation import Run
-from harness.cost import training_flops
+from ablations.estimate import estimate_s, worthwhile_size
 from harness.spec import RunSpec
 from harness.training.memory import at_most_bytes, peak_bytes
 
-# Stacking pays while a step is mostly overhead; beyond this many activations (members x batch x
-# length x width) a larger stack only spills the caches. Measured on two CPUs, see
-# docs/performance.md. A GPU takes more.
-MOST_ACTIVATIONS = {"cpu": 2**19, "cuda": 2**26}
-MOST_MEMBERS = {"cpu": 16, "cuda": 256}
-
 # What a prediction may take of a worker's memory: the rest is what allocators add.
 SHARE_OF_MEMORY = 0.8
-
-# Seconds of a training step on one CPU core: a constant a layer, and a rate of FLOPs.
-STEP_OVERHEAD_S = 4e-3
-CPU_FLOPS_PER_S = 8e9
-CUDA_FLOPS_PER_S = 2e12
 
 # Of cutting cohorts shorter so that no worker stands idle: shares of the longest cohort, of a
 # worker's time, and of the best time so far, as estimates are no better than that.
@@ -140,10 +129,7 @@ def cohort_size(
 ) -> int:
     """How many runs of this shape, of `most` that there are, to train together; 0 where not even
     one fits in `memory` bytes."""
-    kind = device.split(":")[0]
-    width = max(spec.model.width, *(layer.width for layer in spec.model.layer_list))
-    activations = spec.train.batch_size * spec.sequence_length * width
-    size = max(1, min(MOST_MEMBERS[kind], MOST_ACTIVATIONS[kind] // activations))
+    size = worthwhile_size(spec, device)
     size = size if most is None else min(size, most)
     if memory is None:
         return size
@@ -152,16 +138,6 @@ def cohort_size(
         return size
     shared = peak_bytes(spec, 0, device)
     return max(0, min(size, int((limit - shared) // (peak_bytes(spec, 1, device) - shared))))
-
-
-def estimate_s(specs: Sequence[RunSpec], device: str = "cpu") -> float:
-    """Seconds that a cohort takes on one worker, evaluations included; a rough guess."""
-    spec, train = specs[0], specs[0].train
-    rate = CUDA_FLOPS_PER_S if device.startswith("cuda") else CPU_FLOPS_PER_S
-    evaluated = train.validation_examples * train.steps / train.eval_every
-    share = 1 + evaluated / (3 * train.batch_size * train.steps)
-    overhead = STEP_OVERHEAD_S * spec.model.layers * train.steps
-    return share * (overhead + len(specs) * training_flops(spec) / rate)
 
 
 def largest(planned: Sequence[Cohort], device: str = "cpu") -> Cohort | None:

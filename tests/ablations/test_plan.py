@@ -3,7 +3,7 @@
 import pytest
 
 from ablations import plan
-from ablations.plan import cohort_size, cohorts, makespan_s
+from ablations.plan import cohorts, makespan_s
 from harness.spec import RunSpec
 from tests.ablations.examples import load
 from tests.harness.runs import tiny
@@ -84,9 +84,3 @@ def test_runs_are_grouped_by_their_key_not_by_the_objects_they_share():
 )
 def test_the_longest_first_makespan(seconds, workers, expected):
     assert makespan_s(seconds, workers) == expected
-
-
-def test_the_size_is_that_of_the_device():
-    spec = tiny()
-    assert 1 <= cohort_size(spec, "cpu") <= plan.MOST_MEMBERS["cpu"]
-    assert cohort_size(spec, "cuda:1") == cohort_size(spec, "cuda")
