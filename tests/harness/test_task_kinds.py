@@ -13,6 +13,7 @@ import torch
 from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import generator
 from harness.model import Model
+from harness.training.cohort import _Member
 from harness.training.data import (
     CohortData,
     evaluation_batch,
@@ -250,6 +251,27 @@ def test_numbers_do_not_depend_on_companions(name):
         expected = numbers(together, spec.run_id)
         assert numbers(train([spec]), spec.run_id) == expected
         assert numbers(backwards, spec.run_id) == expected
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_a_member_that_leaves_first_is_tested_as_if_alone(name, monkeypatch):
+    """Every measurement after training is of it, also beside members that train on."""
+    first = run_of(name, seed=1, train__stop_when_solved=True)
+    second = run_of(name, seed=0, train__stop_when_solved=True)
+    judge = _Member.judge
+
+    def solves_at_once(member, step, accuracy):
+        if member.spec.seed == first.seed:
+            member.steps_to_solve = step
+        else:
+            judge(member, step, 0.0)
+
+    monkeypatch.setattr(_Member, "judge", solves_at_once)
+    together = train([second, first])
+    ended = {e.run_id: e.steps for e in together if isinstance(e, Finished)}
+    assert ended[first.run_id] < ended[second.run_id]
+    for spec in (first, second):
+        assert numbers(together, spec.run_id) == numbers(train([spec]), spec.run_id)
 
 
 # Steps and rate that suffice, and what the test accuracy must exceed.
