@@ -12,7 +12,7 @@ quickstart: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 screenshots: $(VENV)/installed  # of the quickstart's report, for the README; needs chromium
 	test -e runs/quickstart-smoke/ledger.sqlite || $(BIN)/orchid run quickstart
