@@ -3,13 +3,13 @@ plan does not depend on the machine that it is made on.
 
 A training step of S members takes, in seconds,
 
-    layers x overhead + S x (FLOPs / rate + layers x activations x per_activation)
+    sum over layers of step_time x (overhead + S x activations x per_activation)
+        + S x FLOPs / rate
 
-activations: batch x length x width of a member. The first term is what a stack shares (the calls
-into torch, whatever S is), the second what its members need (products; all that passes over an
-array). Mixers differ by a factor of two and more either way in what a layer calls and passes over;
-the constants lie between attention and Orchid. `orchid bench cohort --calibrate` fits them to the
-machine that it runs on and holds these against it.
+activations: batch x length x width of a member. The overhead is what a stack shares (the calls into
+torch, whatever S is), the rest what its members need (all that passes over an array; products).
+step_time is the mixer's, in proportion to attention's. `orchid bench cohort --calibrate` fits the
+constants to the machine that it runs on and holds those that are shipped against it.
 """
 
 from __future__ import annotations
@@ -36,15 +36,14 @@ class CostModel(NamedTuple):
 
     def step_s(self, spec: RunSpec, members: int) -> float:
         """Seconds of a training step, its evaluations not counted."""
-        layers, train = spec.model.layers, spec.train
-        flops = training_flops(spec) / train.steps
-        member = flops / self.flops_per_s + layers * activations(spec) * self.activation_s
-        return layers * self.overhead_s + members * member
+        flops = training_flops(spec) / spec.train.steps
+        passes = self.overhead_s + members * activations(spec) * self.activation_s
+        return layer_times(spec) * passes + members * flops / self.flops_per_s
 
 
 # Of one core of a CPU with AVX-512 and its own 1.25 MB of second-level cache: see
 # docs/performance.md. Those of a GPU are guesses until one has been measured.
-CPU = CostModel(3.8e-3, 1.3e-7, 1.7e11, 2**19, 16)
+CPU = CostModel(3.3e-3, 1e-7, 1.7e11, 2**19, 16)
 CUDA = CostModel(1e-3, 5e-10, 1e13, 2**26, 256)
 
 # A cohort is no larger than it has to be for its step to come this near to that of the largest, a
@@ -66,12 +65,17 @@ def worthwhile_size(spec: RunSpec, device: str = "cpu") -> int:
 
 
 def estimate_s(specs: Sequence[RunSpec], device: str = "cpu") -> float:
-    """Seconds that a cohort takes on one worker, evaluations included; right within a factor of
-    two or so."""
+    """Seconds that a cohort takes on one worker, evaluations included; within a fifth or so on the
+    machine that the constants are of."""
     spec, train = specs[0], specs[0].train
     evaluated = train.validation_examples * train.steps / train.eval_every
     share = 1 + evaluated / (3 * train.batch_size * train.steps)
     return share * train.steps * cost_model(device).step_s(spec, len(specs))
+
+
+def layer_times(spec: RunSpec) -> float:
+    """Sum of the layers' step times, in those of attention."""
+    return sum(layer.mixer.step_time for layer in spec.model.layer_list)
 
 
 def activations(spec: RunSpec) -> int:

@@ -1,8 +1,9 @@
 """Fits the planner's cost model (`ablations.estimate`) to this machine.
 
-Whole training steps of several shapes, mixers and numbers of members are timed, in turn. The
-constants are those that bring predicted over measured nearest to one (least squares, none
-negative); most_activations is the largest stack that takes no longer a member than half of it.
+Whole training steps of several shapes, mixers and numbers of members are timed, in turn, and one
+of every mixer against attention's, which is its `step_time`. The constants are those that bring
+predicted over measured nearest to one (least squares, none negative); most_activations is the
+largest stack that takes no longer a member than half of it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from ablations.estimate import CPU, CostModel, activations
+from ablations.estimate import CPU, CostModel, activations, layer_times
+from harness import mixers
 from harness.bench import Ratio, describe, in_turn, machine, spread
 from harness.bench.training_step import TrainingStep, specification
 from harness.cost import training_flops
@@ -35,6 +37,8 @@ SHAPES = (
 )
 MEMBERS = (1, 2, 4, 8, 16)
 MOST_TIMED = 2**20  # activations of all members; larger stacks are not timed
+TYPICAL = SHAPES[1], SHAPES[3]  # at which mixers are held against attention, by TYPICAL_MEMBERS
+TYPICAL_MEMBERS = 4
 REPETITIONS = 3
 WORSE = 1.05  # a member's time in a larger stack over that in half of it: the larger is too large
 
@@ -56,6 +60,7 @@ def measure() -> dict[str, Any]:
     return {
         **machine(),
         "steps": steps,
+        "step_times": _step_times(mixers.names()),
         "proposed": proposed._asdict(),
         "shipped": CPU._asdict(),
     }
@@ -78,6 +83,9 @@ def render(result: dict[str, Any]) -> str:
         ]
         cells = " ".join(f"{1e3 * seconds / each.members:9.2f}" for seconds in found)
         lines.append(f"  {name:<52} {cells}")
+    lines += ["", "step_time of each mixer: shipped, and as measured here"]
+    for name, found in result["step_times"].items():
+        lines.append(f"  {name:<24} {mixers.get(name).step_time:6.2g} {found:6.2g}")
     lines += ["", "for ablations/estimate.py, where the shipped ones stand:"]
     lines += [f"  {name:<9} {_written(model)}" for name, model in models.items()]
     return "\n".join(lines)
@@ -100,8 +108,8 @@ def fit(timed: Sequence[Timed]) -> CostModel:
     """The constants of the model; most_members stays as shipped."""
     terms = [
         (
-            each.spec.model.layers,
-            each.members * each.spec.model.layers * activations(each.spec),
+            layer_times(each.spec),
+            each.members * layer_times(each.spec) * activations(each.spec),
             each.members * training_flops(each.spec) / each.spec.train.steps,
         )
         for each in timed
@@ -146,6 +154,21 @@ def _time(shape: dict[str, int]) -> list[dict[str, Any]]:
         {"mixer": mixer, "shape": shape, "members": members, "each_s": each}
         for (mixer, members), each in times.items()
     ]
+
+
+def _step_times(names: Sequence[str]) -> dict[str, float]:
+    """A step with each mixer over one with attention, geometric means over typical shapes."""
+    logs = dict.fromkeys(names, 0.0)
+    for shape in TYPICAL:
+        steps = {
+            name: TrainingStep(specification(name, **shape), TYPICAL_MEMBERS)
+            for name in dict.fromkeys(["attention", *names])
+        }
+        times = in_turn(steps, repetitions=REPETITIONS, clock=time.process_time)
+        medians = {name: statistics.median(each) for name, each in times.items()}
+        for name in names:
+            logs[name] += math.log(medians[name] / medians["attention"]) / len(TYPICAL)
+    return {name: math.exp(log) for name, log in logs.items()}
 
 
 def _timed(steps: Sequence[dict[str, Any]]) -> list[Timed]:

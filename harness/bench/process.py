@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from harness.foundation.errors import HarnessError
@@ -51,3 +53,14 @@ def cost_of(command: str | Sequence[str]) -> Cost:
             )
     unit = 1 if sys.platform == "darwin" else 1024
     return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held. On Linux not `ru_maxrss`, which begins with what
+    the parent held when it started this process."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

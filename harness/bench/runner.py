@@ -7,7 +7,6 @@ training. Every part runs in a process of its own.
 from __future__ import annotations
 
 import json
-import resource
 import sqlite3
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ from typing import Any
 import torch
 
 from harness.bench import Ratio, describe, machine, ratio_of
+from harness.bench.process import peak_bytes
 from harness.training.events import Event, Finished, Measured, Slice, Started
 
 NUM_RUNS = (500, 2000)
@@ -156,8 +156,7 @@ def _drive(engine: str, runs: int) -> dict[str, float]:
         spent = time.process_time() - start
     if summary.counts != {"finished": runs}:
         raise RuntimeError(f"not every run finished: {summary.counts}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"ms": 1e3 * spent / runs, "peak_mb": peak}
+    return {"ms": 1e3 * spent / runs, "peak_mb": peak_bytes() / 2**20}
 
 
 class Replay:

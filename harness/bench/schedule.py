@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.bench import Ratio, ratio_of
+from harness.bench.process import peak_bytes
 from harness.spec import RunSpec
 from harness.training.events import Event, Finished, Measured, Started
 
@@ -124,11 +124,7 @@ class _Stopwatch:
     def summary(self) -> dict[str, Any]:
         """The steps, their sums, and the most memory that the process has held."""
         sums = {key: sum(s[key] for s in self.steps.values()) for key in ("cpu_s", "wall_s")}
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return {"steps": self.steps, **sums, "peak_mb": peak / 2 ** (20 if _MAC else 10)}
-
-
-_MAC = sys.platform == "darwin"  # counts bytes there
+        return {"steps": self.steps, **sums, "peak_mb": peak_bytes() / 2**20}
 
 
 def _first(folder: Path, num_seeds: int, workers: int) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Retention(Mixer):
 
     summary: ClassVar[str] = "linear attention with a fixed decay a head"
     source: ClassVar[str] = "arXiv:2307.08621, eq. 5-8"
+    step_time: ClassVar[float] = 2.3
 
     heads: Annotated[int, Field(ge=1)] = 1
     rotation: bool = True

@@ -48,6 +48,7 @@ class Rwkv(Mixer):
 
     summary: ClassVar[str] = "RWKV-4: fading weighted mean of the past"
     source: ClassVar[str] = "arXiv:2305.13048, section 3.1"
+    step_time: ClassVar[float] = 2.7
 
     @property
     def regime(self) -> Regime:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from ablations.estimate import CPU, CostModel, activations
+from harness import mixers
 from harness.bench import calibrate
 from harness.bench.calibrate import Timed, fit
 from harness.bench.training_step import specification
@@ -43,8 +44,11 @@ def test_the_verb_proposes_constants(monkeypatch):
     monkeypatch.setattr(calibrate, "SHAPES", calibrate.SHAPES[:2])
     monkeypatch.setattr(calibrate, "MEMBERS", (1, 2))
     monkeypatch.setattr(calibrate, "REPETITIONS", 1)
+    monkeypatch.setattr(calibrate, "TYPICAL", calibrate.SHAPES[1:2])
     result = json.loads(orchid("bench", "cohort", "--calibrate", "--json").stdout)
     assert result["shipped"] == CPU._asdict() and set(result["proposed"]) == set(CPU._fields)
     assert [step["members"] for step in result["steps"]] == [1, 2, 1, 2]
+    assert set(result["step_times"]) == set(mixers.names())
+    assert result["step_times"]["attention"] == 1
     text = calibrate.render(result)
     assert text.count("attention, width 16") == 2 and "CostModel(overhead_s=" in text

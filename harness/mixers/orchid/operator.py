@@ -67,6 +67,7 @@ class Orchid(Mixer):
 
     summary: ClassVar[str] = "convolution with a kernel made from the input"
     source: ClassVar[str] = "arXiv:2402.18508, eqs. 1 to 3"
+    step_time: ClassVar[float] = 2.2
     version: ClassVar[int] = 2
 
     chain: str = "gate-conv-gate"
