@@ -84,3 +84,23 @@ def test_runs_are_grouped_by_their_key_not_by_the_objects_they_share():
 )
 def test_the_longest_first_makespan(seconds, workers, expected):
     assert makespan_s(seconds, workers) == expected
+
+
+def test_a_few_uneven_shapes_leave_no_worker_idle(monkeypatch):
+    """Six arms of four runs, as long as six mixers are: the last one is shared."""
+    seconds = {8: 155, 12: 95, 16: 70, 20: 56, 24: 49, 28: 47}
+    runs = [tiny(model__width=width, seed=seed) for width in seconds for seed in range(4)]
+
+    def estimate(specs, device="cpu"):
+        return seconds[specs[0].model.width] * (0.2 + 0.2 * len(specs))
+
+    monkeypatch.setattr(plan, "estimate_s", estimate)
+    monkeypatch.setattr(plan, "cohort_size", lambda *given, **options: 4)
+    uncut = plan.makespan_s(seconds.values(), 2)
+    found = plan.cohorts(runs, workers=2)
+    assert sorted(run_id for cohort in found for run_id in cohort.run_ids) == sorted(
+        run.run_id for run in runs
+    )
+    lengths = [cohort.estimate_s for cohort in found]
+    assert plan.makespan_s(lengths, 2) < 0.96 * uncut
+    assert plan.makespan_s(lengths, 2) < 1.03 * sum(lengths) / 2
