@@ -120,7 +120,7 @@ def too_large(memory: Memory) -> str:
         f"warning: a run of {memory.arm} is predicted to take "
         f"{memory.predicted_bytes / 2**30:.2f} GiB and a worker has "
         f"{memory.available_bytes / 2**30:.2f} GiB; it is trained alone and may fail. "
-        "Fewer --workers have more each; so does a smaller train.batch_size take less"
+        "Fewer --workers have more each; a smaller train.batch_size takes less"
     )
 
 
