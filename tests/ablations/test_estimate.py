@@ -36,6 +36,14 @@ def test_a_cohort_costs_less_than_its_members_one_by_one():
     assert 8 * alone > estimate_s([SMALL] * 8) > alone
 
 
+def test_bfloat16_is_slow_on_a_cpu():
+    lowered = SMALL.model_copy(
+        update={"train": SMALL.train.model_copy(update={"precision": "bfloat16"})}
+    )
+    assert estimate_s([lowered]) == 2 * estimate_s([SMALL])
+    assert estimate_s([lowered], "cuda") == estimate_s([SMALL], "cuda")
+
+
 def test_more_evaluations_cost_more():
     often = SMALL.model_copy(update={"train": SMALL.train.model_copy(update={"eval_every": 1})})
     assert estimate_s([often]) > estimate_s([SMALL])

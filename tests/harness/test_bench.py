@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import tasks
 from harness import bench
@@ -26,8 +27,10 @@ from harness.bench import (
     throughput,
 )
 from harness.bench import orchid as layer
+from harness.bench.published_orchid import PublishedOrchid
 from harness.foundation.errors import HarnessError
 from harness.foundation.seeding import generator
+from harness.mixers import get as mixer_of
 from reports import records
 from tests.command import orchid
 
@@ -179,6 +182,27 @@ def test_an_unknown_mixer_is_said():
     assert "did you mean 'attention'" in result.stderr
 
 
+@pytest.mark.parametrize("length", [16, 33])
+@pytest.mark.parametrize("normalization", ["forward", "ortho", "backward"])
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("network", layer.NETWORKS)
+def test_the_layer_as_published_computes_what_ours_does(network, residual, normalization, length):
+    mixer = mixer_of(
+        "orchid", conditioning=network, residual_conv=residual, normalization=normalization
+    )
+    ours = mixer.build(8, length).double()
+    draw = generator("published", length)
+    with torch.no_grad():
+        for value in ours.parameters():  # norms, biases and frequencies away from 0 and 1
+            value += 0.1 * torch.from_numpy(draw.standard_normal(value.shape))
+    x = torch.from_numpy(draw.standard_normal((3, length, 8))).requires_grad_()
+    found = []
+    for y in (ours(x, None)[0], PublishedOrchid(ours)(x)):
+        (grad,) = torch.autograd.grad(y.square().sum(), x)
+        found.append((y, grad))
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-11)
+
+
 def test_orchid_with_and_without_its_fast_path(monkeypatch):
     monkeypatch.setattr(layer, "SHAPES", ((2, 8, 4),))
     monkeypatch.setattr(layer, "REPETITIONS", 2)
@@ -187,19 +211,29 @@ def test_orchid_with_and_without_its_fast_path(monkeypatch):
         layer.fused, "serves", lambda *given: served.append(serves(*given)) or served[-1]
     )
     result = layer.measure()
-    assert [row["candidate"] for row in result["rows"]] == 2 * [
-        "modules", "fast path", "projections",
+    assert [row["candidate"] for row in result["rows"]] == 4 * [
+        "published", "modules", "fast path", "projections",
     ]  # fmt: skip
-    assert served == 8 * [False, True]  # in turn: two networks, two repetitions behind two
-    assert layer.render(result).count("1.00 x") >= 2
-    names = [ratio.what for ratio in layer.ratios(result)]
-    assert names == [f"fast path, {name}, batch 2, length 8, width 4" for name in layer.NETWORKS]
+    assert served == 16 * [False, True]  # in turn: four cases, two repetitions behind two
+    text = layer.render(result)
+    assert text.count("1.00 x") >= 4 and "geometric mean" in text
+    assert [ratio.what for ratio in layer.ratios(result)] == [
+        f"{name}{residual}, batch 2, length 8, width 4"
+        for name in layer.NETWORKS
+        for residual in ("", ", residual")
+    ]
 
 
 def test_ratios_of_times_are_above_one_where_ours_is_faster():
     rows = [
-        {"shape": [2, 8, 4], "network": "power", "candidate": name, "each_ms": [each]}
-        for name, each in (("modules", 6.0), ("fast path", 2.0), ("projections", 1.0))
+        {
+            "shape": [2, 8, 4],
+            "network": "power",
+            "residual": False,
+            "candidate": name,
+            "each_ms": [each],
+        }
+        for name, each in (("published", 6.0), ("modules", 5.0), ("fast path", 2.0))
     ]
     assert layer.ratios({"rows": rows})[0].ratio == 3
     rows = [
