@@ -16,12 +16,11 @@ from harness.foundation.errors import HarnessError
 
 
 class Cost(NamedTuple):
-    """What a command took: wall-clock seconds, CPU seconds of it and of the processes that it
-    waited for, and the most memory that one of them held at once."""
+    """What a command took: wall-clock seconds, and CPU seconds of it and of the processes that it
+    waited for."""
 
     seconds: float
     cpu_s: float
-    peak_bytes: int
 
 
 def cost_of(command: str | Sequence[str]) -> Cost:
@@ -51,8 +50,7 @@ def cost_of(command: str | Sequence[str]) -> Cost:
                 f"the command ended with exit code {child.returncode}: {' '.join(last)}",
                 where=command if is_shell else " ".join(command),
             )
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
+    return Cost(seconds, used.ru_utime + used.ru_stime)
 
 
 def peak_bytes() -> int:
