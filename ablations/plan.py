@@ -84,56 +84,75 @@ def _groups(specs: Iterable[RunSpec]) -> list[list[RunSpec]]:
     return list(groups.values())
 
 
+class _Groups:
+    """Groups of runs, each cut into a number of cohorts (`parts`) of equal size, give or take
+    one, for a number of workers."""
+
+    def __init__(self, groups: Sequence[Sequence[RunSpec]], device: str, workers: int):
+        self.groups, self.workers = groups, workers
+        self.seconds = cache(lambda group, size: estimate_s(groups[group][:size], device))
+
+    def lengths(self, parts: Sequence[int]) -> Iterator[float]:
+        """Seconds of every cohort."""
+        for group, num in enumerate(parts):
+            small, num_larger = divmod(len(self.groups[group]), num)
+            yield from [self.seconds(group, small)] * (num - num_larger)
+            yield from [self.seconds(group, small + 1)] * num_larger if num_larger else ()
+
+    def makespan_s(self, parts: Sequence[int]) -> float:
+        return makespan_s(self.lengths(parts), self.workers)
+
+
 def _num_parts(
     groups: Sequence[Sequence[RunSpec]], most: Sequence[int], device: str, workers: int
 ) -> list[int]:
-    """Into how many cohorts to cut each group, none larger than its `most`.
-
-    Starts with the largest cohorts and cuts the longest ones shorter, little by little, down to a
-    small part of what a worker has to do; keeps what ends clearly sooner than all before it. Of a
-    few groups, which are seldom even, it then cuts the one that helps most, while one does.
-    """
-
-    @cache
-    def seconds(group: int, members: int) -> float:
-        return estimate_s(groups[group][:members], device)
-
-    def lengths() -> Iterator[float]:
-        for group, num in enumerate(parts):
-            small, num_larger = divmod(len(groups[group]), num)
-            yield from [seconds(group, small)] * (num - num_larger)
-            yield from [seconds(group, small + 1)] * num_larger if num_larger else ()
-
+    """Into how many cohorts to cut each group, none larger than its `most`."""
     sizes = [min(len(specs), max(1, size)) for specs, size in zip(groups, most, strict=True)]
     parts = [-(-len(specs) // size) for specs, size in zip(groups, sizes, strict=True)]
-    best, best_s = list(parts), makespan_s(lengths(), workers)
-    while workers > 1:
-        longest = {group: seconds(group, size) for group, size in enumerate(sizes) if size > 1}
+    if workers == 1:
+        return parts
+    of = _Groups(groups, device, workers)
+    parts = _cut_longest(of, sizes, parts)
+    return _cut_one_by_one(of, parts) if len(groups) <= FEW_GROUPS else parts
+
+
+def _cut_longest(of: _Groups, sizes: list[int], parts: list[int]) -> list[int]:
+    """Cuts the longest cohorts shorter, little by little, down to a small part of what a worker
+    has to do; keeps what ends clearly sooner than all before it."""
+    sizes, parts = list(sizes), list(parts)
+    best, best_s = list(parts), of.makespan_s(parts)
+    while True:
+        longest = {group: of.seconds(group, size) for group, size in enumerate(sizes) if size > 1}
         limit_s = CUT_TO * max(longest.values(), default=0.0)
-        if limit_s <= SMALL_PART * sum(lengths()) / workers:
-            break
+        if limit_s <= SMALL_PART * sum(of.lengths(parts)) / of.workers:
+            return best
         over = [group for group, length_s in longest.items() if length_s > limit_s]
         for num_cut, group in enumerate(over, 1):
-            while sizes[group] > 1 and seconds(group, sizes[group]) > limit_s:
+            while sizes[group] > 1 and of.seconds(group, sizes[group]) > limit_s:
                 sizes[group] -= 1
-            parts[group] = -(-len(groups[group]) // sizes[group])
-            sizes[group] = -(-len(groups[group]) // parts[group])
+            parts[group] = -(-len(of.groups[group]) // sizes[group])
+            sizes[group] = -(-len(of.groups[group]) // parts[group])
             if num_cut & (num_cut - 1) and num_cut < len(over):
                 continue  # of many, it is enough to look after 1, 2, 4, ...
-            found_s = makespan_s(lengths(), workers)
+            found_s = of.makespan_s(parts)
             if found_s < CLEARLY_SOONER * best_s:
                 best, best_s = list(parts), found_s
-    while workers > 1 and len(groups) <= FEW_GROUPS:
-        cuts = {}
-        for group, num in enumerate(best):
-            if num < len(groups[group]):
-                parts = [*best[:group], num + 1, *best[group + 1 :]]
-                cuts[makespan_s(lengths(), workers)] = parts
-        found_s = min(cuts, default=best_s)
+
+
+def _cut_one_by_one(of: _Groups, parts: list[int]) -> list[int]:
+    """Cuts the group that helps most, while one clearly does: a few groups are seldom even."""
+    best_s = of.makespan_s(parts)
+    while True:
+        cuts = [
+            [*parts[:group], num + 1, *parts[group + 1 :]]
+            for group, num in enumerate(parts)
+            if num < len(of.groups[group])
+        ]
+        found = min(cuts, key=of.makespan_s, default=parts)
+        found_s = of.makespan_s(found)
         if found_s >= CLEARLY_SOONER * best_s:
-            break
-        best, best_s = cuts[found_s], found_s
-    return best
+            return parts
+        parts, best_s = found, found_s
 
 
 def cohort_size(
