@@ -6,7 +6,6 @@ selection runs -> choose nuisances (once) -> confirmation runs
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import subprocess
 from collections import Counter
@@ -15,75 +14,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ablations import dotted, executors, selection
-from ablations.ablation import Ablation, Arm, Run, with_nuisance
+from ablations import executors, selection
+from ablations.ablation import Ablation, Run, with_nuisance
+from ablations.arm_facts import arm_facts
 from ablations.executors import Executor
-from ablations.executors.local import usable_cpus
-from ablations.ledger import FILE, Ledger, open_for_reading
-from ablations.match import WORDS, Match, number_at
-from ablations.plan import Cohort, cohorts, largest, makespan_s
-from harness.cost import cost, training_flops
-from harness.foundation.config import to_data
+from ablations.ledger import Ledger, open_for_reading
+from ablations.plan import cohorts
+from ablations.todo import ENDED, Plan, make_plan
 from harness.foundation.errors import HarnessError
 from harness.foundation.plugins import source_digest
 from harness.training import precision
-from harness.training.data import evaluation_batch
 from harness.training.events import Diverged, Event, Finished
-from harness.training.memory import peak_bytes
-from tasks.base import Task, accuracy, squared_error, surprise
-
-ENDED = ("finished", "diverged")  # a failed run is tried again
-
-
-class Plan(NamedTuple):
-    """What a command would do now.
-
-    runs: all that can be named; to_choose: confirmation runs whose nuisances are not chosen yet.
-    counts: new, cached (finished or diverged), failed (to be tried again).
-    device, memory: where cohorts are trained, and the bytes that a worker has there, if known.
-    """
-
-    runs: list[Run]
-    pending: list[Run]
-    to_choose: int
-    counts: dict[str, int]
-    cohorts: list[Cohort]
-    device: str = "cpu"
-    memory: int | None = None
-
-    def estimate_s(self, workers: int) -> float:
-        """Seconds until the pending runs have ended, runs that are to be chosen not counted."""
-        return makespan_s((cohort.estimate_s for cohort in self.cohorts), workers)
-
-    def most_memory(self) -> Memory | None:
-        """Of the cohort that takes the most; None where there is nothing to train."""
-        cohort = largest(self.cohorts, self.device)
-        return None if cohort is None else self._memory(cohort)
-
-    def too_large(self) -> list[Memory]:
-        """Runs that alone take more than a worker has, one of each shape."""
-        lone = {c.specs[0].cohort_key: c for c in self.cohorts if not c.fits}
-        return [self._memory(cohort) for cohort in lone.values()]
-
-    def _memory(self, cohort: Cohort) -> Memory:
-        spec, num = cohort.specs[0], len(cohort.specs)
-        arm = next(run.arm.label for run in self.pending if run.spec is spec)
-        return Memory(arm, num, peak_bytes(spec, num, self.device), self.memory)
-
-
-class Memory(NamedTuple):
-    """What a cohort is predicted to take at its peak, against what a worker has, in bytes."""
-
-    arm: str
-    members: int
-    predicted_bytes: int
-    available_bytes: int | None
-
-    def render(self) -> str:
-        said = f"{self.predicted_bytes / 2**30:.2f} GiB"
-        if self.available_bytes is not None:
-            said += f" of {self.available_bytes / 2**30:.2f} GiB"
-        return f"{said} predicted at the peak ({self.arm}, {self.members} together)"
 
 
 class Summary(NamedTuple):
@@ -109,64 +50,6 @@ class Watcher(Protocol):
 
 def default_folder(ablation: Ablation) -> Path:
     return Path("runs") / f"{ablation.name}-{ablation.scale}"
-
-
-def make_plan(
-    ablation: Ablation,
-    statuses: dict[str, str],
-    chosen: dict[str, dict[str, Any]],
-    device: str = "cpu",
-    num_seeds: Mapping[str, int] | None = None,
-    workers: int = 1,
-    worker_memory: Callable[[], int | None] = lambda: None,
-) -> Plan:
-    """The plan, given the status of known runs and the nuisances chosen so far.
-
-    worker_memory: asked only where something is to be trained; see `Executor`.
-    num_seeds: confirmation seeds of arms (by condition_id) that have more than the ablation asks.
-    workers: how many cohorts are trained at a time.
-    """
-    runs = [*ablation.selection_runs(), *ablation.confirmation_runs(chosen, num_seeds)]
-    undecided = ablation.needs_selection * sum(
-        arm.condition_id not in chosen for arm in ablation.arms
-    )
-    counts = Counter({"new": 0, "cached": 0, "failed": 0})
-    pending = []
-    for run in runs:
-        status = statuses.get(run.spec.run_id)
-        counts["cached" if status in ENDED else status or "new"] += 1
-        if status not in ENDED:
-            pending.append(run)
-    to_choose = undecided * ablation.seeds.confirmation
-    memory = worker_memory() if pending else None
-    planned = cohorts(pending, device, workers, memory)
-    return Plan(runs, pending, to_choose, dict(counts), planned, device, memory)
-
-
-def plan_from_folder(
-    ablation: Ablation,
-    folder: Path,
-    *,
-    device: str = "cpu",
-    workers: int | None = None,
-    worker_memory: Callable[[], int | None] = lambda: None,
-) -> Plan:
-    """The plan against what a folder already holds; reads only. workers: by default one a core."""
-    statuses: dict[str, str] = {}
-    chosen: dict[str, dict] = {}
-    num_seeds: dict[str, int] = {}
-    if (folder / FILE).exists():
-        db = open_for_reading(folder)
-        statuses = dict(db.execute("SELECT run_id, status FROM runs"))
-        rows = db.execute(
-            "SELECT condition_id, nuisance FROM selections WHERE grid_id = ?", (ablation.grid_id,)
-        )
-        chosen = {key: json.loads(text) for key, text in rows}
-        text = db.execute("SELECT value FROM meta WHERE key = 'num_seeds'").fetchone()
-        num_seeds = ablation.still_asked(json.loads(text[0])) if text else {}
-        db.close()
-    workers = workers or usable_cpus()
-    return make_plan(ablation, statuses, chosen, device, num_seeds, workers, worker_memory)
 
 
 def run(
@@ -246,53 +129,6 @@ def solve_counts(folder: Path) -> dict[str, tuple[int, int]]:
     ).fetchall()
     db.close()
     return {row[0]: (row[1], row[2]) for row in rows}
-
-
-def arm_facts(
-    arm: Arm, match: Match | None = None, nuisances: Sequence[Mapping[str, Any]] = ({},)
-) -> dict[str, Any]:
-    """What a report shows of an arm besides its results: cost, regime, the numbers to beat.
-
-    training_flops: of a run, evaluations not counted; None where its nuisances change them.
-    """
-    flops = {training_flops(with_nuisance(arm.spec, nuisance)) for nuisance in nuisances}
-    matched = None
-    if match is not None:
-        value = number_at(arm.spec, dotted.path(match.by))
-        matched = {**match.model_dump(), "what": WORDS[match.what], "value": value}
-    return {
-        "matched": matched,
-        **cost(arm.spec)._asdict(),
-        "training_flops": flops.pop() if len(flops) == 1 else None,
-        "regime": arm.spec.regime,
-        "loss": arm.spec.train.loss,
-        "steps": arm.spec.train.steps,
-        **_yardsticks(arm.spec.task, arm.spec.train.test_examples),
-    }
-
-
-_YARDSTICKS: dict[tuple[str, int], dict[str, Any]] = {}
-
-
-def _yardsticks(task: Task, test_examples: int) -> dict[str, Any]:
-    """Chance, and what oracle and shortcuts score on the test set itself; errors: their mean
-    squared errors, of real targets alone; excess: nats a target by which predictors simpler than
-    the best lose to it, of drawn targets alone."""
-    key = (json.dumps(to_data(task), sort_keys=True), test_examples)
-    if key not in _YARDSTICKS:
-        batch = evaluation_batch(task, "test", test_examples)
-        oracle, shortcuts = task.oracle(batch), task.shortcuts(batch)
-        guesses = shortcuts if oracle is None else {"oracle": oracle, **shortcuts}
-        scores = {name: accuracy(p, batch, task.tolerance) for name, p in guesses.items()}
-        _YARDSTICKS[key] = {"chance": task.chance, "oracle": scores.pop("oracle", None)}
-        _YARDSTICKS[key] |= {"shortcuts": scores, "errors": {}}
-        if task.real_targets:
-            _YARDSTICKS[key]["errors"] = {n: squared_error(p, batch) for n, p in guesses.items()}
-        if task.stochastic:
-            best, simple = task.distribution(batch), task.simple_distributions(batch)
-            excess = {n: surprise(p, batch) - surprise(best, batch) for n, p in simple.items()}
-            _YARDSTICKS[key]["excess"] = excess
-    return _YARDSTICKS[key]
 
 
 def _replan(

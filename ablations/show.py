@@ -9,7 +9,7 @@ from ablations import dotted
 from ablations.ablation import Ablation
 from ablations.executors.local import usable_cpus
 from ablations.match import WORDS, number_at
-from ablations.runner import Memory, Plan
+from ablations.todo import Memory, Plan
 from harness.cost import cost, training_flops
 from harness.training.metrics import OF_SOLVING
 

@@ -106,7 +106,7 @@ def validate(name: str, scale: str, overrides: tuple[str, ...], plugins: tuple[s
 def plan(name, scale, out, overrides, plugins, multiverse, as_json) -> None:
     """What `run` would do now: runs, cohorts, cost of each arm, time; what claims can expect."""
     import ablations
-    from ablations import executors, runner
+    from ablations import executors, todo
     from ablations.show import plan_data, render_plan
     from reports.claims.prospect import prospects
 
@@ -114,7 +114,7 @@ def plan(name, scale, out, overrides, plugins, multiverse, as_json) -> None:
     ablation = ablations.load(name, scale=scale, overrides=overrides, multiverse=multiverse)
     folder = _folder_of(name, out, ablation)
     engine = executors.make("local", device="cpu")
-    planned = runner.plan_from_folder(ablation, folder, worker_memory=engine.worker_memory)
+    planned = todo.plan_from_folder(ablation, folder, worker_memory=engine.worker_memory)
     planned = plan_data(ablation, planned, folder)
     ahead = prospects(ablation)
     if as_json:

@@ -14,7 +14,7 @@ from ablations.show import duration, too_large
 from harness.training.events import Diverged, Event, Failed, Finished, Measured, Started
 
 if TYPE_CHECKING:
-    from ablations.runner import Plan
+    from ablations.todo import Plan
 
 PLAIN_EVERY_S = 10.0
 

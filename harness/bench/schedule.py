@@ -157,8 +157,8 @@ def _again(folder: Path, num_seeds: int, workers: int) -> dict[str, Any]:
 
 def _load(num_seeds: int):
     """The ablation and the facts of its arms."""
+    from ablations.arm_facts import arm_facts
     from ablations.reading import from_document
-    from ablations.runner import arm_facts
     from harness.foundation import yaml
 
     text = _TEXT.format(num_seeds=num_seeds)
@@ -169,7 +169,7 @@ def _load(num_seeds: int):
 
 def _plan(watch: _Stopwatch, ledger, ablation, facts, workers: int):
     """As `ablations.runner.run` plans."""
-    from ablations.runner import make_plan
+    from ablations.todo import make_plan
 
     statuses = watch("read the ledger", ledger.statuses)
     plan = watch("plan", lambda: make_plan(ablation, statuses, {}, "cuda", workers=workers))

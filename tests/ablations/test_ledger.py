@@ -12,8 +12,8 @@ import time
 
 import pytest
 
+from ablations.arm_facts import arm_facts
 from ablations.ledger import FILE, VERSION, Ledger, Selection, open_for_reading, read_meta
-from ablations.runner import arm_facts
 from harness.foundation.errors import HarnessError
 from harness.training.events import Diverged, Failed, Finished, Measured, Slice, Started
 from tests.ablations.examples import load

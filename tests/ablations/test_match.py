@@ -15,8 +15,8 @@ from rich.console import Console
 import reports
 from ablations import executors, runner
 from ablations.match import solve
-from ablations.runner import make_plan
 from ablations.show import plan_data, render_plan
+from ablations.todo import make_plan
 from harness.cli import main
 from harness.cost import cost, flops_per_token, state_size
 from harness.foundation.errors import HarnessError

@@ -9,8 +9,8 @@ import pytest
 from ablations import executors
 from ablations.executors.memory import WORKER_BYTES, host_bytes, worker_bytes
 from ablations.plan import SHARE_OF_MEMORY, cohort_size, cohorts
-from ablations.runner import make_plan
 from ablations.show import plan_data, render_plan
+from ablations.todo import make_plan
 from harness.training import memory
 from tests.ablations.examples import load
 from tests.harness.runs import tiny

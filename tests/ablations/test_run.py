@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ablations import executors, runner
+from ablations.arm_facts import arm_facts
 from ablations.ledger import FILE, open_for_reading, read_meta
 from harness.cost import training_flops
 from harness.foundation.errors import HarnessError
@@ -277,7 +278,7 @@ def test_the_nuisance_is_chosen_once_and_confirmed_on_fresh_seeds(tmp_path):
 def test_the_flops_of_training_are_known_unless_they_are_tuned(nuisance, is_known):
     ablation = load(NUISANCE.replace("{train.lr: [1e-3, 1e-2]}", nuisance))
     for arm in ablation.arms:
-        facts = runner.arm_facts(arm, ablation.match, ablation.nuisances)
+        facts = arm_facts(arm, ablation.match, ablation.nuisances)
         expected = training_flops(arm.spec) if is_known else None
         assert facts["training_flops"] == expected
 

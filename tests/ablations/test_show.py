@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablations import runner
+from ablations import todo
 from ablations.show import plan_data, render_plan
 from tests.ablations.examples import SMALL, changed, load
 from tests.ablations.test_ablation import NUISANCE
@@ -21,7 +21,7 @@ def shown(text: str, *metrics: str, tmp_path) -> str:
         for i, metric in enumerate(metrics)
     ]
     ablation = load(text + ("claims:\n" if claims else "") + "".join(claims))
-    plan = runner.plan_from_folder(ablation, tmp_path)
+    plan = todo.plan_from_folder(ablation, tmp_path)
     data = plan_data(ablation, plan, tmp_path)
     assert sum(ADVICE in line for line in data["advice"]) == (ADVICE in render_plan(data))
     return render_plan(data)

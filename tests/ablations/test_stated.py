@@ -6,7 +6,9 @@ from __future__ import annotations
 import pytest
 
 from ablations import runner
+from ablations.arm_facts import arm_facts
 from ablations.ledger import Ledger, Selection, open_for_reading, read_meta
+from ablations.todo import make_plan
 from harness.training.cohort import train_cohort
 from harness.training.events import Finished, Measured, Started
 from reports import claims as judged
@@ -28,10 +30,10 @@ def claimed(*lines: str, text: str = FIVE):
 def record(ablation, folder, *, num_looks: int = 1, chosen: dict | None = None) -> None:
     """What `runner.run` writes, with losses from a rule in place of training; attention's are
     lower."""
-    facts = {arm.condition_id: runner.arm_facts(arm) for arm in ablation.arms}
+    facts = {arm.condition_id: arm_facts(arm) for arm in ablation.arms}
     with Ledger(folder) as ledger:
         for settings in ({}, chosen or {}):  # before nuisances are chosen, and after
-            plan = runner.make_plan(ablation, ledger.statuses(), settings)
+            plan = make_plan(ablation, ledger.statuses(), settings)
             ledger.write_plan(ablation, facts, plan.runs, plan.to_choose, {}, num_looks)
             for key, nuisance in settings.items():
                 ledger.write_selection(key, ablation.grid_id, Selection(nuisance, [], ""))
@@ -144,9 +146,9 @@ def test_looks_fixed_in_advance_divide_alpha_from_the_first(tmp_path):
 
 def test_a_look_with_runs_missing_is_none(tmp_path):
     ablation = claimed(CLAIM)
-    facts = {arm.condition_id: runner.arm_facts(arm) for arm in ablation.arms}
+    facts = {arm.condition_id: arm_facts(arm) for arm in ablation.arms}
     with Ledger(tmp_path) as ledger:
-        plan = runner.make_plan(ablation, {}, {})
+        plan = make_plan(ablation, {}, {})
         ledger.write_plan(ablation, facts, plan.runs, 0)
         runner._look(ablation, ledger, {})
     assert read(tmp_path).looks == {}
