@@ -341,6 +341,21 @@ def test_trainings_in_cohorts_and_alone(monkeypatch):
     assert "attention, 8, 8, 4" in throughput.render(result)
 
 
+@pytest.mark.slow
+def test_trainings_on_a_gpu_as_far_as_a_cpu_has_it(monkeypatch):
+    """What a GPU's rows are made of, and how they read."""
+    for name, value in {"SHAPE": (8, 8, 4), "MEMBERS": 3, "ALONE": 1, "STEPS": 4}.items():
+        monkeypatch.setattr(throughput, f"GPU_{name}", value)
+    rows = throughput._rows(throughput._on_gpu(), "cpu", 1)
+    assert [(row["mixer"], row["workers"], row["cohort_size"], row["steps"]) for row in rows] == [
+        ("attention", 1, 3, 4),
+        ("orchid", 1, 3, 4),
+    ]
+    result = {"rows": [{**row, "device": "cuda"} for row in rows]}
+    assert throughput.render(result).count("on the GPU") == 2
+    assert {ratio.wanted for ratio in throughput.ratios(result)} == {throughput.GPU_WANTED}
+
+
 # -- another harness -------------------------------------------------------------------------------
 
 
