@@ -3,13 +3,14 @@ plan does not depend on the machine that it is made on.
 
 A training step of S members takes, in seconds,
 
-    sum over layers of step_time x (overhead + S x activations x per_activation)
+    sum over layers of (call_time x overhead + pass_time x S x activations x per_activation)
         + S x FLOPs / rate
 
 activations: batch x length x width of a member. The overhead is what a stack shares (the calls into
 torch, whatever S is), the rest what its members need (all that passes over an array; products).
-step_time is the mixer's, in proportion to attention's. `orchid bench cohort --calibrate` fits the
-constants to the machine that it runs on and holds those that are shipped against it.
+call_time and pass_time are the mixer's, in proportion to attention's. `orchid bench cohort
+--calibrate` fits the constants to the machine that it runs on and holds those that are shipped
+against it.
 """
 
 from __future__ import annotations
@@ -37,8 +38,12 @@ class CostModel(NamedTuple):
     def step_s(self, spec: RunSpec, members: int) -> float:
         """Seconds of a training step, its evaluations not counted."""
         flops = training_flops(spec) / spec.train.steps
-        passes = self.overhead_s + members * activations(spec) * self.activation_s
-        return layer_times(spec) * passes + members * flops / self.flops_per_s
+        calls, passes = layer_times(spec)
+        return (
+            calls * self.overhead_s
+            + passes * members * activations(spec) * self.activation_s
+            + members * flops / self.flops_per_s
+        )
 
 
 # Of one core of a CPU with AVX-512 and its own 1.25 MB of second-level cache: see
@@ -78,9 +83,10 @@ def estimate_s(specs: Sequence[RunSpec], device: str = "cpu") -> float:
     return share * train.steps * cost_model(device).step_s(spec, len(specs))
 
 
-def layer_times(spec: RunSpec) -> float:
-    """Sum of the layers' step times, in those of attention."""
-    return sum(layer.mixer.step_time for layer in spec.model.layer_list)
+def layer_times(spec: RunSpec) -> tuple[float, float]:
+    """Sums over layers of call times and of pass times, in those of attention."""
+    layers = [layer.mixer for layer in spec.model.layer_list]
+    return sum(each.call_time for each in layers), sum(each.pass_time for each in layers)
 
 
 def activations(spec: RunSpec) -> int:

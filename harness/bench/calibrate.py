@@ -1,9 +1,9 @@
 """Fits the planner's cost model (`ablations.estimate`) to this machine.
 
-Whole training steps of several shapes, mixers and numbers of members are timed, in turn, and one
-of every mixer against attention's, which is its `step_time`. The constants are those that bring
-predicted over measured nearest to one (least squares, none negative); most_activations is the
-largest stack that takes no longer a member than half of it.
+Whole training steps of several shapes, mixers and numbers of members are timed, in turn. The
+constants are those that bring predicted over measured nearest to one (least squares, none
+negative); most_activations is the largest stack that takes no longer a member than half of it.
+Then steps of every mixer beside attention's: its `call_time` and `pass_time` are fitted likewise.
 """
 
 from __future__ import annotations
@@ -37,8 +37,14 @@ SHAPES = (
 )
 MEMBERS = (1, 2, 4, 8, 16)
 MOST_TIMED = 2**20  # activations of all members; larger stacks are not timed
-TYPICAL = SHAPES[1], SHAPES[3]  # at which mixers are held against attention, by TYPICAL_MEMBERS
-TYPICAL_MEMBERS = 4
+# (shape, members) at which every mixer is timed: from calls that outweigh the numbers to the
+# reverse.
+TYPICAL = (
+    (SHAPES[1], 1),
+    (SHAPES[1], 8),
+    ({"width": 32, "length": 32, "batch": 64}, 4),
+    (SHAPES[3], 4),
+)
 REPETITIONS = 3
 WORSE = 1.05  # a member's time in a larger stack over that in half of it: the larger is too large
 
@@ -60,7 +66,7 @@ def measure() -> dict[str, Any]:
     return {
         **machine(),
         "steps": steps,
-        "step_times": _step_times(mixers.names()),
+        "mixers": [row for at in TYPICAL for row in _time_mixers(mixers.names(), *at)],
         "proposed": proposed._asdict(),
         "shipped": CPU._asdict(),
     }
@@ -83,9 +89,11 @@ def render(result: dict[str, Any]) -> str:
         ]
         cells = " ".join(f"{1e3 * seconds / each.members:9.2f}" for seconds in found)
         lines.append(f"  {name:<52} {cells}")
-    lines += ["", "step_time of each mixer: shipped, and as measured here"]
-    for name, found in result["step_times"].items():
-        lines.append(f"  {name:<24} {mixers.get(name).step_time:6.2g} {found:6.2g}")
+    lines += ["", "call_time and pass_time of each mixer: shipped, and as measured here"]
+    for name, found in layer_times_of(result["mixers"]).items():
+        shipped = mixers.get(name)
+        pairs = (shipped.call_time, shipped.pass_time), found
+        lines.append(f"  {name:<24}" + "".join(f"{a:8.2g} {b:6.2g}" for a, b in pairs))
     lines += ["", "for ablations/estimate.py, where the shipped ones stand:"]
     lines += [f"  {name:<9} {_written(model)}" for name, model in models.items()]
     return "\n".join(lines)
@@ -106,14 +114,7 @@ def ratios(result: dict[str, Any]) -> list[Ratio]:
 
 def fit(timed: Sequence[Timed]) -> CostModel:
     """The constants of the model; most_members stays as shipped."""
-    terms = [
-        (
-            layer_times(each.spec),
-            each.members * layer_times(each.spec) * activations(each.spec),
-            each.members * training_flops(each.spec) / each.spec.train.steps,
-        )
-        for each in timed
-    ]
+    terms = [_terms(each, *layer_times(each.spec)) for each in timed]
     relative = np.array(terms) / np.array([[each.seconds] for each in timed])
     scale = relative.max(axis=0)
     found, _ = nnls(relative / scale, np.ones(len(timed)))
@@ -125,6 +126,34 @@ def fit(timed: Sequence[Timed]) -> CostModel:
         _most_activations(timed),
         CPU.most_members,
     )
+
+
+def _terms(each: Timed, calls: float, passes: float) -> tuple[float, float, float]:
+    """What overhead_s, activation_s and 1 / flops_per_s are multiplied with."""
+    flops = training_flops(each.spec) / each.spec.train.steps
+    return calls, passes * each.members * activations(each.spec), each.members * flops
+
+
+def layer_times_of(steps: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
+    """call_time and pass_time of each mixer, given the shipped constants: where attention's step
+    takes twice as long as the model says, so does the machine."""
+    timed = {
+        (step["mixer"], str(step["shape"]), step["members"]): each
+        for step, each in zip(steps, _timed(steps), strict=True)
+    }
+    terms: dict[str, list[tuple[float, float, float]]] = {}  # of a step of one second
+    for (mixer, *at), each in timed.items():
+        base = timed["attention", *at]
+        seconds = each.seconds / base.seconds * CPU.step_s(base.spec, base.members)
+        calls, passes, flops = _terms(each, *[len(each.spec.model.layer_list)] * 2)
+        found = calls * CPU.overhead_s, passes * CPU.activation_s, flops / CPU.flops_per_s
+        terms.setdefault(mixer, []).append(tuple(term / seconds for term in found))
+    out = {}
+    for mixer, rows in terms.items():
+        table = np.array(rows)
+        (calls, passes), _ = nnls(table[:, :2], np.maximum(0, 1 - table[:, 2]))
+        out[mixer] = (float(calls), float(passes))
+    return out
 
 
 def _most_activations(timed: Sequence[Timed]) -> int:
@@ -156,19 +185,17 @@ def _time(shape: dict[str, int]) -> list[dict[str, Any]]:
     ]
 
 
-def _step_times(names: Sequence[str]) -> dict[str, float]:
-    """A step with each mixer over one with attention, geometric means over typical shapes."""
-    logs = dict.fromkeys(names, 0.0)
-    for shape in TYPICAL:
-        steps = {
-            name: TrainingStep(specification(name, **shape), TYPICAL_MEMBERS)
-            for name in dict.fromkeys(["attention", *names])
-        }
-        times = in_turn(steps, repetitions=REPETITIONS, clock=time.process_time)
-        medians = {name: statistics.median(each) for name, each in times.items()}
-        for name in names:
-            logs[name] += math.log(medians[name] / medians["attention"]) / len(TYPICAL)
-    return {name: math.exp(log) for name, log in logs.items()}
+def _time_mixers(names: Sequence[str], shape: dict[str, int], members: int) -> list[dict[str, Any]]:
+    """A step with each mixer, and with attention."""
+    steps = {
+        name: TrainingStep(specification(name, **shape), members)
+        for name in dict.fromkeys(["attention", *names])
+    }
+    times = in_turn(steps, repetitions=REPETITIONS, clock=time.process_time)
+    return [
+        {"mixer": name, "shape": shape, "members": members, "each_s": each}
+        for name, each in times.items()
+    ]
 
 
 def _timed(steps: Sequence[dict[str, Any]]) -> list[Timed]:

@@ -33,14 +33,16 @@ class Mixer(Component):
         summary: one line for `orchid list`.
         source: the paper and the equation.
         fixed_length: built for one length; the module raises ValueError at any other.
-        step_time: of a training step of a small model with it, over that with attention; what
-            `orchid bench cohort --calibrate` measures. Plans alone read it.
+        call_time, pass_time: of a training step with it, over those with attention: of its calls,
+            which take as long for few numbers, and of its passes over arrays. `orchid bench
+            cohort --calibrate` measures them; plans alone read them.
     """
 
     summary: ClassVar[str]
     source: ClassVar[str]
     fixed_length: ClassVar[bool] = False
-    step_time: ClassVar[float] = 1.0
+    call_time: ClassVar[float] = 1.0
+    pass_time: ClassVar[float] = 1.0
 
     @property
     @abstractmethod

@@ -100,7 +100,8 @@ class BaseConv(Mixer):
 
     summary: ClassVar[str] = "convolution gated by a linear map"
     source: ClassVar[str] = "arXiv:2312.04927, section 4"
-    step_time: ClassVar[float] = 0.9
+    call_time: ClassVar[float] = 0.9
+    pass_time: ClassVar[float] = 0.9
 
     kernel: Annotated[Kernel, FromRegistry(KERNELS)] = ShortKernel()
     activation: Literal["none", "silu"] = "none"

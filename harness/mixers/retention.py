@@ -32,7 +32,8 @@ class Retention(Mixer):
 
     summary: ClassVar[str] = "linear attention with a fixed decay a head"
     source: ClassVar[str] = "arXiv:2307.08621, eq. 5-8"
-    step_time: ClassVar[float] = 2.3
+    call_time: ClassVar[float] = 2.3
+    pass_time: ClassVar[float] = 2.3
 
     heads: Annotated[int, Field(ge=1)] = 1
     rotation: bool = True
