@@ -144,9 +144,19 @@ def _room(claim: Claim, compared: Sequence[Compared]) -> Iterator[Obstacle]:
         if claim.metric == "solve_rate":
             yield Obstacle("floor: no run solved the task", _EASIER)
         elif claim.metric == "accuracy" and all(map(_at_floor, samples)):
-            names = sorted({_floor(arm)[0] for sample in samples for arm in sample.arms})
-            reason = f"floor: no arm is more than {MARGIN} above {' or '.join(names)}"
-            yield Obstacle(reason, _EASIER)
+            yield _under_floor(samples)
+            return
+    if claim.metric == "accuracy" and claim.kind == "equivalent":
+        for each in compared:  # where nothing is learned, everything is alike
+            if not any(sample.num_solved for sample in each.samples):
+                if all(map(_at_floor, each.samples)):
+                    yield _under_floor(each.samples, f" at {each.label}")
+
+
+def _under_floor(samples: Sequence[Sample], where: str = "") -> Obstacle:
+    names = sorted({_floor(arm)[0] for sample in samples for arm in sample.arms})
+    reason = f"floor: no arm is more than {MARGIN} above {' or '.join(names)}{where}"
+    return Obstacle(reason, _EASIER)
 
 
 _EASIER = "an easier task, or more steps"

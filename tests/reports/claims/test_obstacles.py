@@ -212,6 +212,25 @@ def test_exponents_of_accuracy_are_not_taken_for_accuracies(make):
     assert found.word == "supported", found.reason
 
 
+@pytest.mark.parametrize(
+    ("change", "second", "word"),
+    [
+        ({"kind": "equivalent", "within": 0.05}, -0.3, "untestable"),
+        ({"kind": "equivalent", "within": 0.05}, 0.1, "supported"),
+        ({}, -0.3, "inconclusive"),
+    ],
+)
+def test_in_a_stratum_where_nothing_is_learned_all_is_alike(make, change, second, word):
+    arms = {name: accuracies(plus(0.2)) for name in ("own", "other")}
+    arms |= {f"{name} 2": accuracies(plus(second)) for name in ("own", "other")}
+    strata = ("easy", ("own",), ("other",)), ("hard", ("own 2",), ("other 2",))
+    found = verdict_on(make, arms, {**BETTER, **change}, *strata)
+    assert found.word == word, found.reason
+    if word == "untestable":
+        assert "floor: no arm is more than 0.05 above most frequent value at hard" in found.reason
+        assert "an easier task" in found.settle
+
+
 LABELS = ("p", "q", "r")
 METRICS = ("accuracy", "loss", "steps_to_solve", "solve_rate", "seconds", "follows")
 BY_KIND = [
