@@ -100,8 +100,8 @@ class BaseConv(Mixer):
 
     summary: ClassVar[str] = "convolution gated by a linear map"
     source: ClassVar[str] = "arXiv:2312.04927, section 4"
-    call_time: ClassVar[float] = 0.9
-    pass_time: ClassVar[float] = 0.9
+    call_time: ClassVar[float] = 1.0
+    pass_time: ClassVar[float] = 0.72
 
     kernel: Annotated[Kernel, FromRegistry(KERNELS)] = ShortKernel()
     activation: Literal["none", "silu"] = "none"

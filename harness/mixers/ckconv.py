@@ -41,8 +41,8 @@ class CKConv(Mixer):
 
     summary: ClassVar[str] = "convolution with a sine network of positions as kernel"
     source: ClassVar[str] = "arXiv:2102.02611, section 4"
-    call_time: ClassVar[float] = 1.2
-    pass_time: ClassVar[float] = 1.2
+    call_time: ClassVar[float] = 1.5
+    pass_time: ClassVar[float] = 0.92
 
     causal: bool = True
     hidden: Annotated[int, Field(ge=1)] = 32

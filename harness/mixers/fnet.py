@@ -28,8 +28,8 @@ class FNet(Mixer):
 
     summary: ClassVar[str] = "Fourier transform over positions and channels"
     source: ClassVar[str] = "arXiv:2105.03824, eq. 3"
-    call_time: ClassVar[float] = 0.85
-    pass_time: ClassVar[float] = 0.85
+    call_time: ClassVar[float] = 1.1
+    pass_time: ClassVar[float] = 0.67
 
     normalization: Literal["backward", "ortho"] = "backward"
 

@@ -45,8 +45,8 @@ class H3(Mixer):
 
     summary: ClassVar[str] = "shift and diagonal state space models between gates"
     source: ClassVar[str] = "arXiv:2212.14052, algorithm 1"
-    call_time: ClassVar[float] = 2.3
-    pass_time: ClassVar[float] = 2.3
+    call_time: ClassVar[float] = 3.3
+    pass_time: ClassVar[float] = 1.8
 
     state: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     head_dim: Annotated[int, Field(ge=1)] = 1

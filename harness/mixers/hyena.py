@@ -36,8 +36,8 @@ class Hyena(Mixer):
 
     summary: ClassVar[str] = "long convolutions with implicit kernels between gates"
     source: ClassVar[str] = "arXiv:2302.10866, definition 3.1"
-    call_time: ClassVar[float] = 1.7
-    pass_time: ClassVar[float] = 1.7
+    call_time: ClassVar[float] = 1.8
+    pass_time: ClassVar[float] = 1.6
 
     order: Annotated[int, Field(ge=2)] = 2
     short_filter: Annotated[int, Field(ge=1)] = 3

@@ -27,8 +27,8 @@ class LongConv(Mixer):
 
     summary: ClassVar[str] = "convolution with a static implicit kernel"
     source: ClassVar[str] = "arXiv:2302.10866"
-    call_time: ClassVar[float] = 1.1
-    pass_time: ClassVar[float] = 1.1
+    call_time: ClassVar[float] = 1.6
+    pass_time: ClassVar[float] = 1.0
 
     causal: bool = True
     kernel: Annotated[StaticKernel, FromRegistry(STATIC_KERNELS)] = ImplicitKernel()

@@ -48,8 +48,8 @@ class Rwkv(Mixer):
 
     summary: ClassVar[str] = "RWKV-4: fading weighted mean of the past"
     source: ClassVar[str] = "arXiv:2305.13048, section 3.1"
-    call_time: ClassVar[float] = 2.7
-    pass_time: ClassVar[float] = 2.7
+    call_time: ClassVar[float] = 2.8
+    pass_time: ClassVar[float] = 2.8
 
     @property
     def regime(self) -> Regime:

@@ -45,8 +45,8 @@ class S4D(Mixer):
 
     summary: ClassVar[str] = "diagonal state space model as a convolution"
     source: ClassVar[str] = "arXiv:2206.11893, section 4"
-    call_time: ClassVar[float] = 1.4
-    pass_time: ClassVar[float] = 1.4
+    call_time: ClassVar[float] = 2.3
+    pass_time: ClassVar[float] = 1.3
 
     state: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     initialization: Literal["linear", "inverse"] = "inverse"

@@ -59,8 +59,8 @@ class SelectiveScan(Mixer):
 
     summary: ClassVar[str] = "Mamba: linear state space with steps chosen by the input"
     source: ClassVar[str] = "arXiv:2312.00752, algorithm 2"
-    call_time: ClassVar[float] = 11.0
-    pass_time: ClassVar[float] = 11.0
+    call_time: ClassVar[float] = 1.7
+    pass_time: ClassVar[float] = 14.0
 
     expand: Annotated[int, Field(ge=1)] = 2
     state: Annotated[int, Field(ge=1)] = 16

@@ -49,8 +49,8 @@ class SimpleLongConv(Mixer):
 
     summary: ClassVar[str] = "convolution with trained taps under a soft threshold"
     source: ClassVar[str] = "arXiv:2302.06646, algorithm 1"
-    call_time: ClassVar[float] = 1.3
-    pass_time: ClassVar[float] = 1.3
+    call_time: ClassVar[float] = 1.1
+    pass_time: ClassVar[float] = 1.2
 
     threshold: Annotated[float, Field(ge=0)] = 0.003
     smoothing: Annotated[int, Field(ge=3)] | None = None

@@ -67,8 +67,8 @@ class Orchid(Mixer):
 
     summary: ClassVar[str] = "convolution with a kernel made from the input"
     source: ClassVar[str] = "arXiv:2402.18508, eqs. 1 to 3"
-    call_time: ClassVar[float] = 2.2
-    pass_time: ClassVar[float] = 2.2
+    call_time: ClassVar[float] = 2.7
+    pass_time: ClassVar[float] = 2.4
     version: ClassVar[int] = 2
 
     chain: str = "gate-conv-gate"
